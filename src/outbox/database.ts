@@ -50,10 +50,8 @@ export function sqlOf(tx: unknown): Sql {
   }
   if ("query" in tx && typeof tx.query === "function") {
     if ("totalCount" in tx) throw new NotInTransactionError("a pg pool");
-    if ("getTransactionStatus" in tx && typeof tx.getTransactionStatus === "function" && tx.getTransactionStatus() === "I") {
-      throw new NotInTransactionError("a pg client outside BEGIN");
-    }
-    const client = tx as SqlTransaction;
+    const client = tx as SqlTransaction & { getTransactionStatus?: () => string | null };
+    if (client.getTransactionStatus?.() === "I") throw new NotInTransactionError("a pg client outside BEGIN");
     return {
       query: async (text, values = []) => {
         const answer = await client.query(text, [...values]);

@@ -104,8 +104,10 @@ export interface JobContext {
   /**
    * Runs `work` and completes the job in one transaction: its writes and the completion are both committed or neither.
    * When the lease has been lost it throws LeaseLostError and rolls back. At most once in a handler, as its last step.
+   * The job is done then, and what the handler returns afterwards is not stored: `result` makes the job's result of what
+   * `work` gave back.
    */
-  complete<Value>(work: (tx: Transaction) => Promise<Value>): Promise<Value>;
+  complete<Value>(work: (tx: Transaction) => Promise<Value>, result?: (value: Value) => unknown): Promise<Value>;
 }
 
 export interface Handler {
@@ -129,5 +131,5 @@ export function handle<Input, Output>(
   run: (payload: Output, context: JobContext) => Promise<unknown>,
 ): Handler {
   // Sound, because run-job.ts calls it only with what this very contract's schema has returned.
-  return { contract: contract as unknown as Contract, run: run as Handler["run"] };
+  return { contract: contract, run: run as Handler["run"] };
 }

@@ -7,7 +7,7 @@ export type Duration = number | `${number}${"ms" | "s" | "m" | "h" | "d"}`;
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Milliseconds of a duration; `name` is what the error calls it. */
-export function durationMs(duration: Duration | string, name: string): number {
+export function durationMs(duration: number | string, name: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(String(duration).trim());
   const ms = typeof duration === "number" ? duration : match ? Number(match[1]) * unitMs[match[2] as keyof typeof unitMs] : Number.NaN;
   if (Number.isFinite(ms) && ms >= 0) return Math.round(ms);

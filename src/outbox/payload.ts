@@ -25,9 +25,11 @@ function check(type: string, value: unknown, path: string, ancestors: Set<object
     case "boolean":
       return;
     case "number":
-      return Number.isFinite(value) ? undefined : refuse(`is ${value}, which JSON cannot carry`);
+      if (!Number.isFinite(value)) refuse(`is ${value}, which JSON cannot carry`);
+      return;
     case "string":
-      return checkText(type, value, path);
+      checkText(type, value, path);
+      return;
     case "undefined":
       return refuse("is undefined, which JSON cannot carry; use null or leave it out");
     case "bigint":

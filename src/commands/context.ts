@@ -1,0 +1,90 @@
+// What every command is given, and how its errors become sentences and exit codes.
+
+import { hostname } from "node:os";
+import { OutboxError } from "../outbox/errors.ts";
+import { isTransient } from "../outbox/transient.ts";
+import type { Settings } from "../service/config.ts";
+import { invoker, loadSettings } from "../service/config.ts";
+import type { CommandIo } from "./output.ts";
+import { visible } from "./output/visible.ts";
+
+export const exitCodes = { ok: 0, unexpected: 1, usage: 2, jobsFailed: 3, checkFailed: 4, notFound: 5, unreachable: 69, configuration: 78 } as const;
+
+export interface CommandContext {
+  readonly io: CommandIo;
+  /** The folder of the program: where .env, outbox.config.ts and prisma/ are. */
+  readonly root: string;
+  settings(): Promise<Settings>;
+  /** What the process will exit with. */
+  exitWith(code: number): void;
+}
+
+/** The process as commands see it. */
+export function processIo(): CommandIo {
+  const { stdin, stdout, stderr } = process;
+  return {
+    stdin,
+    stdout,
+    stderr,
+    stdinIsTty: stdin.isTTY,
+    stdoutIsTty: stdout.isTTY,
+    stderrIsTty: stderr.isTTY,
+    columns: stdout.isTTY ? stdout.columns : 80,
+    actor: `${invoker().user}@${hostname()}`,
+  };
+}
+
+export function createContext(io: CommandIo, root: string): CommandContext & { exitCode(): number } {
+  let code: number = exitCodes.ok;
+  let loading: Promise<Settings> | null = null;
+  return {
+    io,
+    root,
+    settings: () => (loading ??= loadSettings(root)),
+    exitWith(next) {
+      code = next;
+    },
+    exitCode: () => code,
+  };
+}
+
+/** The sentence for people and the code for machines; only what nobody expected comes with its stack. */
+export function explain(error: unknown): { sentence: string; exitCode: number } {
+  if (error instanceof OutboxError) return { sentence: error.message, exitCode: exitCodeOf(error) };
+  if (isTransient(error)) {
+    return { sentence: `The database cannot be reached: ${messageOf(error)}. Check DATABASE_URL and that Postgres runs.`, exitCode: exitCodes.unreachable };
+  }
+  const sqlState = error instanceof Error && "code" in error ? error.code : null;
+  if (sqlState === "42P01" || sqlState === "42703") {
+    return { sentence: `The database is not migrated: ${messageOf(error)}. Run \`npm run app:cli migrate\`.`, exitCode: exitCodes.configuration };
+  }
+  if (sqlState === "28P01" || sqlState === "28000" || sqlState === "3D000") {
+    return { sentence: `The database refuses the connection: ${messageOf(error)}. Check DATABASE_URL.`, exitCode: exitCodes.configuration };
+  }
+  return { sentence: `Unexpected error: ${error instanceof Error ? (error.stack ?? error.message) : visible(String(error))}`, exitCode: exitCodes.unexpected };
+}
+
+function exitCodeOf(error: OutboxError): number {
+  switch (error.code) {
+    case "USAGE":
+    case "INVALID_OPTION":
+      return exitCodes.usage;
+    case "CONFIGURATION":
+    case "MIGRATION":
+    case "DUPLICATE_HANDLER":
+      return exitCodes.configuration;
+    case "DATABASE_UNREACHABLE":
+      return exitCodes.unreachable;
+    case "NOT_IN_TRANSACTION":
+    case "INVALID_PAYLOAD":
+    case "PAYLOAD_TOO_LARGE":
+    case "LEASE_LOST":
+      return exitCodes.unexpected;
+  }
+}
+
+/** An AggregateError of several refused addresses has no message of its own. */
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join(", ");
+  return visible(error instanceof Error ? error.message : String(error));
+}

@@ -1,0 +1,48 @@
+// health:db: reachable, migrated, counts, what is due longest, what is stuck. Exits 0 or 4.
+
+import type { Command } from "commander";
+import type { Health } from "../service/health.ts";
+import { checkHealth } from "../service/health.ts";
+import { handlersOf, typeOf } from "../service/handlers.ts";
+import { chooseDatabase, migrationsDir } from "../service/service.ts";
+import type { CommandContext } from "./context.ts";
+import { exitCodes } from "./context.ts";
+import { printValue, write } from "./output.ts";
+import { visible } from "./output/visible.ts";
+
+export function healthDb(program: Command, context: CommandContext): void {
+  program
+    .command("health:db")
+    .description("say whether the database can do its work")
+    .option("--json", "print one JSON document")
+    .addHelpText("before", "Examples:\n  npm run app:cli health:db\n  npm run -s app:cli -- health:db --json\n  npm run -s app:cli health:db || echo 'call somebody'\n")
+    .addHelpText("after", "\nExit codes: 0 healthy, 4 not (unreachable, not migrated, or a job processing for over 10 minutes), 78 configuration.")
+    .action(async ({ json = false }: { json?: boolean }) => {
+      const settings = await context.settings();
+      const chosen = await chooseDatabase(settings, context.root);
+      try {
+        const health = await checkHealth(chosen.url, migrationsDir(context.root), handlersOf(settings).map(typeOf));
+        if (json) await printValue(context.io, health, { json: true, ndjson: false });
+        else await write(context.io.stdout, sentences(health, chosen.embedded));
+        context.exitWith(health.healthy ? exitCodes.ok : exitCodes.checkFailed);
+      } finally {
+        await chosen.close();
+      }
+    });
+}
+
+function sentences({ healthy, problems, serverVersion, migrations, counts, oldestDue, stuck, unhandled }: Health, embedded: boolean): string {
+  const rows: [string, string][] = [["database", serverVersion === null ? "not reachable" : `reachable, PostgreSQL ${serverVersion}${embedded ? " (embedded)" : ""}`]];
+  if (migrations !== null) {
+    const { applied, pending, failed } = migrations;
+    rows.push(["schema", pending.length + failed.length === 0 ? `migrated (${applied} migrations)` : `not migrated (${applied} applied, ${pending.length} pending, ${failed.length} failed)`]);
+  }
+  if (counts !== null) {
+    rows.push(["jobs", Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ")]);
+    rows.push(["oldest due", oldestDue === null ? "none" : `${visible(oldestDue.type)} ${oldestDue.id}, for ${Math.round(oldestDue.ageMs / 1000)} s`]);
+    rows.push(["stuck", stuck.length === 0 ? "none" : `${stuck.length} processing for over 10 minutes`]);
+  }
+  if (unhandled.length > 0) rows.push(["no handler", unhandled.map(({ type, count }) => `${visible(type)} (${count} pending)`).join(", ")]);
+  rows.push(["verdict", healthy ? "healthy" : "not healthy"]);
+  return [...rows.map(([name, value]) => `${name.padEnd(12)}${value}`), ...problems.map((problem) => `  ${visible(problem)}`)].join("\n") + "\n";
+}

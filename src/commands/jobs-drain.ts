@@ -1,0 +1,91 @@
+// jobs:drain: runs what is due, then ends. Made for cron: silent on success, one line on stderr for each dead letter.
+
+import type { Command } from "commander";
+import { handlersByType } from "../outbox/drain.ts";
+import type { DrainReport } from "../outbox/drain.ts";
+import { countDueByType, nextJobs, unhandledTypes } from "../outbox/inspect.ts";
+import type { Service } from "../service/service.ts";
+import type { CommandContext } from "./context.ts";
+import { exitCodes } from "./context.ts";
+import { duration, wholeNumber } from "./flags.ts";
+import { note, printRows, printValue } from "./output.ts";
+import { visible } from "./output/visible.ts";
+import type { RunFlags } from "./running.ts";
+import { addRunFlags, underSignals } from "./running.ts";
+import { Option } from "commander";
+
+interface DrainFlags extends RunFlags {
+  readonly maxJobs?: number;
+  readonly maxTime?: number;
+  readonly summary?: boolean;
+  readonly json?: boolean;
+  readonly dryRun?: boolean;
+  readonly failOn: "dead" | "failed" | "none";
+}
+
+export function jobsDrain(program: Command, context: CommandContext): void {
+  addRunFlags(program.command("jobs:drain").description("run what is due, then end"))
+    .option("--max-jobs <n>", "take no more jobs than this", wholeNumber)
+    .option("--max-time <time>", "give back what still runs after this time, for example 50s", duration)
+    .option("-n, --dry-run", "show what would run, run nothing")
+    .option("--summary", "print the report even when nobody watches")
+    .option("--json", "print the report as one JSON document")
+    .addOption(new Option("--fail-on <what>", "exit 3 when jobs ended so").choices(["dead", "failed", "none"]).default("dead"))
+    .addHelpText("before", "Examples:\n  npm run app:cli jobs:drain\n  npm run -s app:cli -- jobs:drain --max-time 50s --json\n  npm run -s app:cli -- jobs:drain --dry-run\n")
+    .addHelpText("after", "\nExit codes: 0 done (also when nothing was due), 2 usage, 3 jobs became dead letters, 69 database unreachable, 78 configuration.")
+    .action(async (flags: DrainFlags) => {
+      const level = flags.quiet === true ? "error" : flags.verbose === true ? "info" : "warn";
+      await underSignals(context, { what: "a drain", level, jsonLog: false }, async (service, stop) => {
+        if (flags.dryRun === true) await preview(service, context, flags);
+        else context.exitWith(await drain(service, context, flags, stop));
+      });
+    });
+}
+
+async function drain(service: Service, context: CommandContext, flags: DrainFlags, stop: AbortSignal): Promise<number> {
+  const report = await service.outbox.drain({
+    handlers: service.handlers,
+    batch: flags.batch,
+    concurrency: flags.concurrency,
+    grace: flags.drainTimeout,
+    signal: stop,
+    ...(flags.type === undefined ? {} : { types: flags.type }),
+    ...(flags.maxJobs === undefined ? {} : { maxJobs: flags.maxJobs }),
+    ...(flags.maxTime === undefined ? {} : { maxTime: flags.maxTime }),
+  });
+  const { io } = context;
+  if (flags.json === true) await printValue(io, report, { json: true, ndjson: false });
+  else if (flags.summary === true || io.stdoutIsTty) await printValue(io, sentenceOf(report), { json: false, ndjson: false });
+  for (const { type, count } of report.unhandled) {
+    await note(io, flags, `${count} pending ${count === 1 ? "job" : "jobs"} of type "${visible(type)}": no handler here. ${adviceFor(type)}`);
+  }
+  const failed = flags.failOn === "none" ? 0 : report.dead + (flags.failOn === "failed" ? report.retried : 0);
+  return failed > 0 ? exitCodes.jobsFailed : exitCodes.ok;
+}
+
+function adviceFor(type: string): string {
+  return type === "email.send" ? "Set SMTP_URL; in production mail is not written into files." : "Add one in outbox.config.ts, or correct the type.";
+}
+
+function sentenceOf(report: DrainReport): string {
+  const counted = (["done", "retried", "dead", "released", "lost"] as const).filter((kind) => report[kind] > 0).map((kind) => `${report[kind]} ${kind}`);
+  const why = { empty: "nothing more is due", max_jobs: "--max-jobs reached", max_time: "--max-time reached", signal: "stopped" }[report.stopReason];
+  const rest = report.remaining > 0 ? `, ${report.remaining} still due` : "";
+  const next = report.nextDueAt === null || report.remaining > 0 ? "" : `; the next is due at ${report.nextDueAt.toISOString()}`;
+  return `${counted.length === 0 ? "0 jobs run" : counted.join(", ")}: ${why}${rest}${next}.`;
+}
+
+async function preview(service: Service, { io }: CommandContext, flags: DrainFlags): Promise<void> {
+  const types = [...handlersByType(service.handlers, flags.type).keys()];
+  const due = await countDueByType(service.database, types);
+  const first = await nextJobs(service.database, types, 5);
+  const unhandled = await unhandledTypes(service.database, types);
+  if (flags.json === true) {
+    await printValue(io, { due, first, unhandled }, { json: true, ndjson: false });
+    return;
+  }
+  const total = due.reduce((sum, { count }) => sum + count, 0);
+  await note(io, flags, total === 0 ? "Nothing is due: a drain would run no job." : `A drain would run ${total} jobs, beginning with these. Nothing was run.`);
+  if (first.length > 0) await printRows(io, first, { json: false, ndjson: false });
+  for (const { type, count } of flags.type === undefined ? unhandled : []) await note(io, flags, `${count} pending of type "${visible(type)}": no handler here.`);
+}

@@ -1,0 +1,75 @@
+// data.sync: moves data between named endpoints of the configuration, which are HTTP APIs and tables of the database.
+// Next: sync/endpoints.ts (what can be configured), sync/table.ts (how a stale message is kept from a newer row).
+
+import { z } from "zod";
+import type { Handler, JobContext } from "../outbox/define.ts";
+import { defineJob, handle } from "../outbox/define.ts";
+import { FinalError } from "../outbox/errors.ts";
+import type { Resolve } from "./outbound/target.ts";
+import type { Endpoint, TableEndpoint } from "./sync/endpoints.ts";
+import { checkEndpoints, namePattern } from "./sync/endpoints.ts";
+import { pull, push } from "./sync/http.ts";
+import type { Item } from "./sync/items.ts";
+import { isData, listOf, roundedNumber } from "./sync/items.ts";
+import { refusedBy } from "./sync/refused.ts";
+import type { Upserted } from "./sync/table.ts";
+import { upsert } from "./sync/table.ts";
+
+const name = z.string().regex(namePattern, "expected 1 to 100 printable ASCII characters");
+
+export const dataSync = defineJob({
+  type: "data.sync",
+  schema: z.strictObject({
+    /** Without `data`: the HTTP endpoint to pull. With `data`: a label of where it comes from. */
+    source: name,
+    /** The endpoint to write to. */
+    target: name,
+    // Taken as it is, not copied field by field: zod leaves out a field called __proto__.
+    data: z.custom<Item | Item[]>(isData, "expected an object or an array of objects").optional(),
+  }),
+  timeout: "2m",
+});
+
+export interface DataSyncSettings {
+  readonly endpoints: Readonly<Record<string, Endpoint>>;
+  /** Resolves the names in the endpoints' URLs. Default: the system's resolver. */
+  readonly resolve?: Resolve;
+}
+
+/** Throws an OutboxError "CONFIGURATION" when an endpoint is unusable. */
+export function dataSyncHandler({ endpoints, resolve }: DataSyncSettings): Handler {
+  const byName = checkEndpoints(endpoints);
+
+  function find(field: "source" | "target", wanted: string): Endpoint {
+    const endpoint = byName.get(wanted);
+    if (endpoint !== undefined) return endpoint;
+    const known = [...byName.keys()].map((each) => `"${each}"`).join(", ");
+    throw new FinalError(`Expected ${field} to be an endpoint of the configuration, got "${wanted}". Known are: ${known === "" ? "none" : known}.`);
+  }
+
+  async function pulled(source: string, context: JobContext): Promise<Item | Item[]> {
+    const endpoint = find("source", source);
+    if (endpoint.kind === "http") return await pull(source, endpoint, context, resolve);
+    throw new FinalError(`Expected source to be an HTTP endpoint, because the job has no data of its own, got the table endpoint "${source}".`);
+  }
+
+  return handle(dataSync, async ({ source, target, data: given }, context) => {
+    // Before anything is pulled: a wrong name is the same next time.
+    const endpoint = find("target", target);
+    const data = given ?? (await pulled(source, context));
+    if (endpoint.kind === "table") return await store(endpoint, listOf(data), context);
+    const rounded = given === undefined ? roundedNumber(data, "data") : null;
+    if (rounded !== null) throw new FinalError(`Expected whole numbers up to 2^53 from "${source}", got a greater one in ${rounded}, which JSON numbers round. Have it sent as a string.`);
+    return { received: listOf(data).length, ...(await push(endpoint, source, data, context, resolve)) };
+  });
+}
+
+/** The rows and the job's completion are one commit. */
+async function store(endpoint: TableEndpoint, items: readonly Item[], context: JobContext): Promise<Upserted> {
+  try {
+    return await context.complete((tx) => upsert(tx, endpoint, items), (upserted) => upserted);
+  } catch (error) {
+    // Around the commit too: deferred constraints speak only then.
+    throw refusedBy(endpoint.table, error);
+  }
+}

@@ -1,0 +1,56 @@
+// What a failed SMTP conversation means for the job: refused for good, try again, or try again after an operator has
+// been at it. The server's own words are in every message.
+
+import type { NodemailerError } from "nodemailer";
+import { FinalError, RetryAfter } from "../../outbox/errors.ts";
+import { replyText } from "./smtp-reply.ts";
+
+export interface Conversation {
+  /** host:port */
+  readonly server: string;
+  /** True when all of the mail had been handed over, so that only the server's answer was missing. */
+  readonly handedOver: boolean;
+}
+
+const operatorSeconds = 600;
+// Authentication needed, mechanism too weak, credentials refused, encryption needed.
+const loginReplies = [530, 534, 535, 538];
+const connectionCodes = ["ECONNECTION", "ESOCKET", "EDNS", "ETIMEDOUT", "EPROTOCOL", "EABORT"];
+
+/** The error to throw in place of nodemailer's. */
+export function smtpFailure(error: unknown, { server, handedOver }: Conversation): unknown {
+  if (!(error instanceof Error)) return error;
+  const { code, command, responseCode, response, permanent = false }: NodemailerError = error;
+  const cause = { cause: error };
+  const reply = response === undefined ? error.message : replyText(response);
+
+  // A wrong password or a missing certificate is the operator's mistake, not this mail's: were it final, one mistyped
+  // setting would turn the whole backlog into dead letters within a minute. The long wait leaves time to mend it.
+  if (code === "ETLS" || (code === "EAUTH" && !isTemporary(responseCode)) || loginReplies.includes(responseCode ?? 0)) {
+    return new RetryAfter(operatorSeconds, `The SMTP server ${server} did not let us in, check the SMTP settings: ${reply}`, cause);
+  }
+  if (responseCode !== undefined) {
+    // Before MAIL FROM the server knows nothing of the mail: its refusal is about the connection ("554 no service").
+    const aboutThisMail = code === "EENVELOPE" || code === "EMESSAGE";
+    return aboutThisMail && permanent
+      ? new FinalError(`The SMTP server ${server} refused the mail for good (${command ?? "SMTP"}): ${reply}`, cause)
+      : new Error(`The SMTP server ${server} did not take the mail now (${command ?? "SMTP"}): ${reply}`, cause);
+  }
+  // What is neither a reply nor about the connection is a mistake of ours, and goes up as it is.
+  if (!connectionCodes.includes(code ?? "")) return error;
+  // No reply. Once everything was handed over nobody can know what became of it; sending again may deliver it twice,
+  // not sending may lose it. At least once is the promise, so it is sent again, under the same Message-ID.
+  const delivery = handedOver
+    ? "It is uncertain whether the mail was delivered: it had been handed over. It is sent again with the same Message-ID."
+    : "The mail was not delivered.";
+  return new Error(`No answer from the SMTP server ${server}: ${reasonOf(error)}. ${delivery}`, cause);
+}
+
+function isTemporary(responseCode: number | undefined): boolean {
+  return responseCode !== undefined && responseCode >= 400 && responseCode < 500;
+}
+
+function reasonOf(error: NodemailerError): string {
+  // Ended by our own signal: the reason is the one that whoever ended it gave.
+  return error.code === "EABORT" && error.cause instanceof Error ? `the attempt was ended (${error.cause.message})` : error.message;
+}

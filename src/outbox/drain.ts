@@ -1,0 +1,126 @@
+// Runs what is due, then ends: what cron calls. The loop is in pump.ts.
+
+import type { Database } from "./database.ts";
+import type { Handler, LazyHandler } from "./define.ts";
+import type { Duration } from "./duration.ts";
+import { durationMs } from "./duration.ts";
+import { OutboxError } from "./errors.ts";
+import type { Emit } from "./events.ts";
+import { countDue, nextDueAt, unhandledTypes } from "./inspect.ts";
+import { haltWith, pump } from "./pump.ts";
+import type { PumpOptions, StopReason } from "./pump.ts";
+import type { Tally } from "./settle.ts";
+
+export interface RunOptions {
+  readonly handlers: readonly (Handler | LazyHandler)[];
+  /** Only these types; each must have a handler. Default: all that have one. */
+  readonly types?: readonly string[];
+  /** Jobs taken by one claim, at most. Default: 20. */
+  readonly batch?: number;
+  /** Jobs running at once, at most. Default: 20. */
+  readonly concurrency?: number;
+  /** How long this process may be silent before others take its jobs over. Default: "30s". */
+  readonly lease?: Duration;
+  /** How long running jobs may go on after a stop before they are given back. Default: "30s". */
+  readonly grace?: Duration;
+}
+
+export interface DrainOptions extends RunOptions {
+  /** Jobs taken altogether, at most. */
+  readonly maxJobs?: number;
+  /** Nothing is claimed in the last fifth of this time, and what still runs at its end is given back. */
+  readonly maxTime?: Duration;
+  /** Aborted: claim no more, let the running jobs finish within the grace. */
+  readonly signal?: AbortSignal;
+}
+
+export interface DrainReport extends Tally {
+  /** Due jobs that it could have run and has not: 0 when it stopped because nothing was due. */
+  readonly remaining: number;
+  readonly stopReason: StopReason;
+  /** When the next job it could run is due; null when none is pending. */
+  readonly nextDueAt: Date | null;
+  /** Types of pending jobs that have no handler here. */
+  readonly unhandled: readonly { readonly type: string; readonly count: number }[];
+}
+
+export async function drain(database: Database, options: DrainOptions, version: string, emit: Emit): Promise<DrainReport> {
+  const { maxJobs = Number.POSITIVE_INFINITY, signal } = options;
+  if (maxJobs !== Number.POSITIVE_INFINITY) wholeNumber("maxJobs", maxJobs);
+  const limits = runLimits(options);
+  const stop = new AbortController();
+  const halt = new AbortController();
+  const timers: NodeJS.Timeout[] = [];
+  const onSignal = () => {
+    stop.abort("signal" satisfies StopReason);
+    timers.push(setTimeout(() => haltWith(halt, "the drain is stopping and the grace has passed"), limits.graceMs));
+  };
+  if (signal?.aborted === true) onSignal();
+  signal?.addEventListener("abort", onSignal, { once: true });
+  if (options.maxTime !== undefined) {
+    const maxTimeMs = durationMs(options.maxTime, "maxTime");
+    timers.push(setTimeout(() => stop.abort("max_time" satisfies StopReason), maxTimeMs * 0.8));
+    timers.push(setTimeout(() => haltWith(halt, "the drain's time is over"), maxTimeMs));
+  }
+  try {
+    const { stopReason, tally } = await pump({
+      ...limits,
+      database,
+      maxJobs,
+      whenEmpty: "end",
+      pollMs: 1000,
+      patienceMs: 10_000,
+      stop: stop.signal,
+      halt: halt.signal,
+      version,
+      emit,
+    });
+    const types = [...limits.handlers.keys()];
+    return {
+      ...tally,
+      remaining: stopReason === "empty" ? 0 : await countDue(database, types),
+      stopReason,
+      nextDueAt: await nextDueAt(database, types),
+      unhandled: options.types === undefined ? await unhandledTypes(database, types) : [],
+    };
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    signal?.removeEventListener("abort", onSignal);
+  }
+}
+
+/** The limits that the drain and the worker share, checked. */
+export function runLimits(options: RunOptions): Pick<PumpOptions, "handlers" | "batch" | "concurrency" | "leaseMs"> & { graceMs: number } {
+  const leaseMs = durationMs(options.lease ?? "30s", "lease");
+  if (leaseMs < 1000) throw new OutboxError("INVALID_OPTION", `Expected lease to be at least 1s, got ${leaseMs} ms: a beat could not keep up with it.`);
+  return {
+    handlers: handlersByType(options.handlers, options.types),
+    batch: wholeNumber("batch", options.batch ?? 20),
+    concurrency: wholeNumber("concurrency", options.concurrency ?? 20),
+    leaseMs,
+    graceMs: durationMs(options.grace ?? "30s", "grace"),
+  };
+}
+
+/** Handlers by type; two for one type are refused, and so is a type without one. */
+export function handlersByType(handlers: RunOptions["handlers"], types?: readonly string[]): Map<string, Handler | LazyHandler> {
+  const all = new Map<string, Handler | LazyHandler>();
+  for (const handler of handlers) {
+    const type = "load" in handler ? handler.type : handler.contract.type;
+    if (all.has(type)) throw new OutboxError("DUPLICATE_HANDLER", `Expected one handler for each type, got two for "${type}".`);
+    all.set(type, handler);
+  }
+  if (types === undefined) return all;
+  return new Map(
+    types.map((type) => {
+      const handler = all.get(type);
+      if (handler !== undefined) return [type, handler];
+      throw new OutboxError("CONFIGURATION", `Expected types with a handler (${[...all.keys()].join(", ")}), got "${type}".`);
+    }),
+  );
+}
+
+function wholeNumber(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= 1_000_000) return value;
+  throw new OutboxError("INVALID_OPTION", `Expected ${name} to be a whole number from 1 to 1000000, got ${value}.`);
+}

@@ -1,0 +1,136 @@
+// How a job comes to be: checked, turned into one JSON text, and inserted by one statement inside the caller's
+// transaction, however many jobs there are. Next: store/claim.ts (how a worker takes it).
+
+import type { AnyTransaction, Sql } from "./database.ts";
+import { sqlOf } from "./database.ts";
+import type { Contract } from "./define.ts";
+import { checkMaxAttempts } from "./define.ts";
+import type { Duration } from "./duration.ts";
+import { durationMs } from "./duration.ts";
+import { OutboxError } from "./errors.ts";
+import { toJson } from "./payload.ts";
+import { checkPayload } from "./schema.ts";
+import { findKeyHolders, insertJobs, insertKeyedJobs } from "./store/enqueue.ts";
+import { uuid7 } from "./uuid.ts";
+
+const namedPriorities = { high: 10, normal: 0, low: -10 } as const;
+
+export interface EnqueueOptions {
+  /** Greater runs first: "high" is 10, "normal" 0, "low" -10, or a whole number from -32768 to 32767. */
+  priority?: keyof typeof namedPriorities | number;
+  /** Not before this instant. */
+  runAt?: Date;
+  /** Not before this much time has passed, by the database's clock. Not together with `runAt`. */
+  delay?: Duration;
+  /** Attempts before a failure makes a dead letter. Default: the contract's. */
+  maxAttempts?: number;
+  /** The user on whose behalf the job is enqueued. */
+  owner?: string;
+  /** While a job of this type holds the key, another with the same key is not stored; its id is given back instead. */
+  dedupeKey?: string;
+  /** How long the key is held: a time from now, until the job has finished, or for ever. Default: "1h". */
+  dedupeFor?: Duration | "until-done" | "forever";
+}
+
+/** One job for `enqueueMany`, made by `contract.job(payload, options)`. */
+export interface JobRequest<Input = unknown, Output = unknown> {
+  readonly contract: Contract<Input, Output>;
+  readonly payload: Input;
+  readonly options: EnqueueOptions;
+}
+
+export interface Enqueued {
+  /** The id of the job: the new one, or the one that already holds the dedupe key. */
+  readonly id: string;
+  /** True when the dedupe key was held, so that nothing was stored. */
+  readonly deduplicated: boolean;
+}
+
+/**
+ * Stores jobs inside the caller's transaction, by one statement. It begins at once, before anything is awaited: a
+ * forgotten `await` is written by the transaction's next statement or fails loudly, never silently lost.
+ */
+export function enqueueJobs(tx: AnyTransaction, requests: readonly JobRequest[]): Promise<Enqueued[]> {
+  return storeJobs(sqlOf(tx), requests);
+}
+
+export async function storeJobs(sql: Sql, requests: readonly JobRequest[]): Promise<Enqueued[]> {
+  const jobs = requests.map(jobRow);
+  const stored = new Set<string>();
+  const holders = new Map<string, string>();
+  const isOpen = (job: JobRow) => !stored.has(job.id) && !holders.has(job.id);
+
+  // One round is enough unless a key's holder vanishes between the insert that met it and the look at it.
+  for (let round = 0; round < 3 && jobs.some(isOpen); round += 1) {
+    const open = jobs.filter(isOpen);
+    const keyed = open.filter((job) => job.dedupeKey !== null);
+    const text = `[${open.map((job) => job.text).join(",")}]`;
+    for (const id of await (keyed.length > 0 ? insertKeyedJobs : insertJobs)(sql, text)) stored.add(id);
+    const refused = keyed.filter(isOpen);
+    if (refused.length === 0) continue;
+    for (const { wanted, holder } of await findKeyHolders(sql, refused)) holders.set(wanted, holder);
+  }
+  return jobs.map((job) => {
+    const holder = holders.get(job.id);
+    if (holder !== undefined) return { id: holder, deduplicated: true };
+    if (stored.has(job.id)) return { id: job.id, deduplicated: false };
+    throw new OutboxError("INVALID_OPTION", `The dedupe key ${JSON.stringify(job.dedupeKey)} of "${job.type}" changed hands three times while it was asked for. Try again.`);
+  });
+}
+
+interface JobRow {
+  readonly id: string;
+  readonly type: string;
+  readonly dedupeKey: string | null;
+  /** The row as JSON text, for jsonb_to_recordset: the payload is serialised once, here. */
+  readonly text: string;
+}
+
+function jobRow({ contract, payload, options }: JobRequest): JobRow {
+  const { type } = contract;
+  checkPayload(contract, payload);
+  const payloadText = toJson(type, payload);
+  const id = uuid7();
+  const dedupeKey = options.dedupeKey === undefined ? null : text(type, "dedupeKey", options.dedupeKey);
+  const columns = {
+    id,
+    type,
+    priority: priorityOf(type, options.priority),
+    max_attempts: checkMaxAttempts(type, options.maxAttempts ?? contract.maxAttempts),
+    owner: options.owner === undefined ? null : text(type, "owner", options.owner),
+    ...dueOf(type, options),
+    dedupe_key: dedupeKey,
+    dedupe_ms: dedupeKey === null ? null : dedupeMs(options.dedupeFor ?? "1h"),
+  };
+  return { id, type, dedupeKey, text: `${JSON.stringify(columns).slice(0, -1)},"payload":${payloadText}}` };
+}
+
+function priorityOf(type: string, priority: EnqueueOptions["priority"] = "normal"): number {
+  const value: unknown = typeof priority === "string" ? namedPriorities[priority] : priority;
+  if (typeof value === "number" && Number.isInteger(value) && value >= -32_768 && value <= 32_767) return value;
+  throw new OutboxError("INVALID_OPTION", `Expected priority of "${type}" to be "high", "normal", "low" or a whole number from -32768 to 32767, got ${JSON.stringify(priority)}.`);
+}
+
+function dueOf(type: string, { runAt, delay }: EnqueueOptions): { run_at: string | null; delay_ms: number | null } {
+  if (runAt !== undefined && delay !== undefined) {
+    throw new OutboxError("INVALID_OPTION", `Expected either runAt or delay for "${type}", got both.`);
+  }
+  if (runAt !== undefined && (!(runAt instanceof Date) || Number.isNaN(runAt.getTime()))) {
+    throw new OutboxError("INVALID_OPTION", `Expected runAt of "${type}" to be a valid Date, got ${String(runAt)}.`);
+  }
+  return { run_at: runAt?.toISOString() ?? null, delay_ms: delay === undefined ? null : durationMs(delay, `the delay of "${type}"`) };
+}
+
+/** Null: until the job has finished; -1: for ever. */
+function dedupeMs(dedupeFor: NonNullable<EnqueueOptions["dedupeFor"]>): number | null {
+  if (dedupeFor === "until-done") return null;
+  return dedupeFor === "forever" ? -1 : durationMs(dedupeFor, "dedupeFor");
+}
+
+function text(type: string, name: string, value: unknown): string {
+  if (typeof value !== "string" || value.length < 1 || value.length > 500) {
+    throw new OutboxError("INVALID_OPTION", `Expected ${name} of "${type}" to be a text of 1 to 500 characters, got ${JSON.stringify(value)}.`);
+  }
+  toJson(type, value, name); // refuses NULs and broken surrogates
+  return value;
+}

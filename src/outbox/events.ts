@@ -1,0 +1,24 @@
+// What the engine tells the world. The core only emits; the sentences stand in service/log-events.ts.
+
+import type { ClaimedJob, Failure } from "./job.ts";
+
+export type OutboxEvent =
+  | { readonly event: "worker_registered"; readonly worker: string; readonly types: readonly string[] }
+  | { readonly event: "worker_left"; readonly worker: string }
+  | { readonly event: "worker_lost_lease"; readonly worker: string; readonly running: number }
+  | { readonly event: "worker_buried"; readonly worker: string; readonly host: string; readonly pid: number }
+  | { readonly event: "jobs_rescued"; readonly returned: number; readonly dead: number }
+  | { readonly event: "job_done"; readonly job: ClaimedJob; readonly durationMs: number }
+  | { readonly event: "job_retried"; readonly job: ClaimedJob; readonly failure: Failure; readonly delayMs: number; readonly timedOut: boolean }
+  | { readonly event: "job_dead"; readonly job: JobName; readonly message: string }
+  | { readonly event: "job_released"; readonly job: ClaimedJob }
+  | { readonly event: "job_lost"; readonly job: ClaimedJob }
+  | { readonly event: "job_failed_after_completion"; readonly job: ClaimedJob; readonly failure: Failure }
+  | { readonly event: "job_logged"; readonly job: ClaimedJob; readonly level: "info" | "warn"; readonly message: string; readonly fields: Record<string, unknown> }
+  | { readonly event: "database_failed"; readonly doing: string; readonly error: unknown; readonly retryInMs: number | null };
+
+/** Enough of a job to name it in a line. */
+export type JobName = Pick<ClaimedJob, "id" | "type" | "attempt">;
+
+/** Must not throw. */
+export type Emit = (event: OutboxEvent) => void;

@@ -1,0 +1,199 @@
+// Claim -> run -> settle, over and over: the one loop of the drain (until nothing is due) and the worker (until stopped).
+// In order: store/claim.ts takes jobs, run-job.ts runs each, settle.ts writes what became of it.
+
+import { setMaxListeners } from "node:events";
+import { jittered } from "./backoff.ts";
+import type { Database } from "./database.ts";
+import type { Handler, LazyHandler } from "./define.ts";
+import { OutboxError } from "./errors.ts";
+import type { Emit } from "./events.ts";
+import type { ClaimedJob } from "./job.ts";
+import { AttemptEnded, runJob } from "./run-job.ts";
+import type { Session } from "./session.ts";
+import { openSession } from "./session.ts";
+import type { Tally } from "./settle.ts";
+import { completeJob, createSettler } from "./settle.ts";
+import type { Claim } from "./store/claim.ts";
+import { claimJobs, claimSuspect, unclaim } from "./store/claim.ts";
+import { buryWorkers, rescueJobs } from "./store/workers.ts";
+import { isTransient, withRetry } from "./transient.ts";
+
+export type StopReason = "empty" | "max_jobs" | "max_time" | "signal";
+
+export interface PumpOptions {
+  readonly database: Database;
+  readonly handlers: ReadonlyMap<string, Handler | LazyHandler>;
+  /** Jobs taken by one claim, at most. */
+  readonly batch: number;
+  /** Jobs running at once, at most. */
+  readonly concurrency: number;
+  readonly leaseMs: number;
+  /** Jobs taken altogether, at most. */
+  readonly maxJobs: number;
+  /** What happens when nothing is due: the drain ends, the worker asks again after about `pollMs`. */
+  readonly whenEmpty: "end" | "wait";
+  readonly pollMs: number;
+  /** How long a database that does not answer is tried again before the pump gives up. */
+  readonly patienceMs: number;
+  /** Aborted: claim no more, let the running jobs finish. Its reason is the StopReason. */
+  readonly stop: AbortSignal;
+  /** Aborted: end the running jobs too and give them back. */
+  readonly halt: AbortSignal;
+  readonly version: string;
+  readonly emit: Emit;
+}
+
+const rescueBatch = 100;
+
+/** Comes back when it has stopped and everything it ran is settled. */
+export async function pump(options: PumpOptions): Promise<{ stopReason: StopReason; tally: Tally }> {
+  const { database, handlers, batch, concurrency, leaseMs, maxJobs, emit } = options;
+  const types = [...handlers.keys()];
+  const settler = createSettler(database, emit, leaseMs);
+  const running = new Map<string, Promise<void>>();
+  const doubtful = new Map<Claim, number>(); // claims whose answer was lost, and when
+  let taken = 0;
+  let rescuedAt = Number.NEGATIVE_INFINITY;
+
+  const trying = <Value>(doing: string, work: () => Promise<Value>) =>
+    withRetry(options.patienceMs, work, (error, retryInMs) => emit({ event: "database_failed", doing, error, retryInMs }), options.stop);
+  const newSession = () => trying("register", () => openSession(database, { types, leaseMs, version: options.version, emit }));
+
+  /** Takes up to `limit` jobs. A suspect is taken alone, and only while nothing else runs. */
+  async function claim(session: Session, limit: number): Promise<ClaimedJob[]> {
+    return trying("claim", async () => {
+      const next = session.nextClaim();
+      try {
+        await settleDoubts();
+        const suspects = running.size === 0 ? await claimSuspect(database, next) : [];
+        return suspects.length > 0 ? suspects : await claimJobs(database, next, limit);
+      } catch (error) {
+        if (isTransient(error)) doubtful.set(next, performance.now());
+        throw error;
+      }
+    });
+  }
+
+  /** A claim may have been carried out although its answer was lost: what it took is given back, for as long as it might still arrive. */
+  async function settleDoubts(): Promise<void> {
+    for (const [lostClaim, since] of doubtful) {
+      await unclaim(database, lostClaim.worker, lostClaim.token);
+      if (performance.now() - since > leaseMs) doubtful.delete(lostClaim);
+    }
+  }
+
+  async function rescue(): Promise<void> {
+    if (performance.now() - rescuedAt < leaseMs / 3) return;
+    for (const { id, host, pid } of await buryWorkers(database)) emit({ event: "worker_buried", worker: id, host, pid });
+    for (let found = rescueBatch; found === rescueBatch; ) {
+      const { returned, dead } = await rescueJobs(database, rescueBatch);
+      found = returned + dead.length;
+      if (found > 0) emit({ event: "jobs_rescued", returned, dead: dead.length });
+      settler.tally.dead += dead.length;
+      for (const { id, type, attempt, lastError } of dead) emit({ event: "job_dead", job: { id, type, attempt }, message: lastError });
+    }
+    rescuedAt = performance.now();
+  }
+
+  function start(job: ClaimedJob, signal: AbortSignal): void {
+    const handler = handlers.get(job.type);
+    if (handler === undefined) throw new OutboxError("CONFIGURATION", `A job of type "${job.type}" was claimed, but only ${types.join(", ")} were asked for.`);
+    const attempt = (async () => {
+      const startedAt = performance.now();
+      const outcome = await runJob(job, {
+        handler,
+        signal,
+        complete: (which, work) => completeJob(database, which, work),
+        emit,
+      });
+      await settler.settle({ job, outcome, durationMs: performance.now() - startedAt });
+    })().finally(() => {
+      running.delete(job.id);
+      bell.ring();
+    });
+    attempt.catch(() => undefined); // awaited with the others below; settle.ts has reported what it could not write
+    running.set(job.id, attempt);
+  }
+
+  let session = await newSession();
+  let attempts = attemptsUnder(session.lost, options.halt);
+  const bell = createBell();
+  options.stop.addEventListener("abort", bell.ring, { once: true });
+  try {
+    for (;;) {
+      bell.silence(); // what rings from here on may have made room for another claim
+      if (options.stop.aborted) return { stopReason: options.stop.reason as StopReason, tally: settler.tally }; // set by drain.ts and worker.ts alone
+      if (taken >= maxJobs) return { stopReason: "max_jobs", tally: settler.tally };
+      if (session.lost.aborted) {
+        emit({ event: "worker_lost_lease", worker: session.worker, running: running.size });
+        await session.close();
+        session = await newSession();
+        attempts = attemptsUnder(session.lost, options.halt);
+      }
+      await trying("rescue", rescue);
+      const room = Math.min(batch, concurrency - running.size, maxJobs - taken);
+      const jobs = room > 0 ? await claim(session, room) : [];
+      taken += jobs.length;
+      for (const job of jobs) start(job, attempts);
+
+      if (jobs[0]?.suspect === true) await settled(running);
+      else if (jobs.length === room && running.size < concurrency) continue;
+      else if (running.size === 0 && options.whenEmpty === "end") return { stopReason: "empty", tally: settler.tally };
+      else await bell.wait(jittered(options.pollMs));
+    }
+  } catch (error) {
+    // Told to stop while the database was away: there is nothing left to give back that its lease will not.
+    if (options.stop.aborted && isTransient(error)) return { stopReason: options.stop.reason as StopReason, tally: settler.tally };
+    throw error;
+  } finally {
+    options.stop.removeEventListener("abort", bell.ring);
+    await settled(running);
+    await session.close();
+  }
+}
+
+/** One signal for all attempts of a session: ended when the lease is lost or the pump is halted. */
+function attemptsUnder(...ends: readonly AbortSignal[]): AbortSignal {
+  const attempts = new AbortController();
+  setMaxListeners(0, attempts.signal); // one listener for each running job
+  for (const end of ends) {
+    if (end.aborted) attempts.abort(end.reason);
+    end.addEventListener("abort", () => attempts.abort(end.reason), { once: true, signal: attempts.signal });
+  }
+  return attempts.signal;
+}
+
+/** Lets the loop sleep until something has happened. A ring between `silence` and `wait` is not lost. */
+function createBell(): { readonly ring: () => void; readonly silence: () => void; readonly wait: (ms: number) => Promise<void> } {
+  let rung = false;
+  let wake: (() => void) | null = null;
+  return {
+    ring() {
+      rung = true;
+      wake?.();
+    },
+    silence() {
+      rung = false;
+    },
+    async wait(ms) {
+      if (rung) return;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      wake = null;
+    },
+  };
+}
+
+async function settled(running: ReadonlyMap<string, Promise<void>>): Promise<void> {
+  await Promise.allSettled(running.values());
+}
+
+/** Halts the attempts under `halt`: their jobs are given back. */
+export function haltWith(halt: AbortController, message: string): void {
+  halt.abort(new AttemptEnded("stopping", message));
+}

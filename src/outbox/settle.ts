@@ -1,0 +1,189 @@
+// Writes what run-job.ts has decided, fenced, and says what came of it. It decides nothing.
+
+import type { Database, Transaction } from "./database.ts";
+import { LeaseLostError } from "./errors.ts";
+import type { Emit } from "./events.ts";
+import { failureOf } from "./failure.ts";
+import type { ClaimedJob, Failure, Outcome } from "./job.ts";
+import type { Settlement } from "./store/settle.ts";
+import { findSettled, settleJobs } from "./store/settle.ts";
+import { isTransient, withRetry } from "./transient.ts";
+
+export interface Finished {
+  readonly job: ClaimedJob;
+  readonly outcome: Outcome;
+  readonly durationMs: number;
+}
+
+/** What became of the jobs that one drain or worker has run. */
+export interface Tally {
+  done: number;
+  retried: number;
+  dead: number;
+  released: number;
+  lost: number;
+}
+
+export const emptyTally = (): Tally => ({ done: 0, retried: 0, dead: 0, released: 0, lost: 0 });
+
+export interface Settler {
+  /** Comes back once the outcome is written, or is known to be void. */
+  settle(finished: Finished): Promise<void>;
+  readonly tally: Tally;
+}
+
+/**
+ * Settles outcomes as they come. Those that finish while a settlement is under way go into the next one together, so
+ * a busy worker writes whole batches and nothing finished waits for anything unfinished.
+ */
+export function createSettler(database: Database, emit: Emit, retryForMs: number): Settler {
+  const tally = emptyTally();
+  let waiting: Finished[] = [];
+  let flushing: Promise<void> | null = null;
+
+  async function flush(): Promise<void> {
+    // One turn of the event loop lets handlers that end together be settled together.
+    await new Promise(setImmediate);
+    const batch = waiting;
+    waiting = [];
+    flushing = null;
+    const stands = await write(database, emit, batch, retryForMs);
+    for (const finished of batch) report(finished, stands.has(finished.job.id), tally, emit);
+  }
+
+  return {
+    tally,
+    settle(finished) {
+      waiting.push(finished);
+      flushing ??= flush();
+      return flushing;
+    },
+  };
+}
+
+/** The ids whose outcome stands. */
+async function write(database: Database, emit: Emit, batch: readonly Finished[], retryForMs: number): Promise<Set<string>> {
+  const settlements = batch.map(settlementOf).filter((settlement) => settlement !== null);
+  const stands = new Set(batch.filter(({ outcome }) => outcome.kind === "completed").map(({ job }) => job.id));
+  if (settlements.length === 0) return stands;
+
+  let answerLost = false;
+  const attempt = async (some: readonly Settlement[]) => {
+    const written = await settleJobs(database, some);
+    // Not written now, but an earlier try's answer was lost: perhaps that try wrote it.
+    const open = answerLost ? some.filter(({ lease }) => !written.has(lease.jobId)) : [];
+    for (const id of open.length > 0 ? await findSettled(database, open.map(({ lease }) => lease)) : []) written.add(id);
+    for (const id of written) stands.add(id);
+  };
+  const retrying = (some: readonly Settlement[]) =>
+    withRetry(retryForMs, () => attempt(some), (error, retryInMs) => {
+      answerLost = true;
+      if (isTransient(error)) emit({ event: "database_failed", doing: "settle", error, retryInMs });
+    });
+
+  try {
+    await retrying(settlements);
+  } catch (error) {
+    if (isTransient(error)) return stands; // the database is gone for longer than a lease: others rescue the jobs
+    // One outcome that cannot be written must not fail the others: each by itself, and the culprit as a dead letter.
+    for (const settlement of settlements) {
+      try {
+        await retrying([settlement]);
+      } catch (cause) {
+        if (isTransient(cause)) return stands;
+        await retrying([unstorable(settlement, cause)]);
+      }
+    }
+  }
+  return stands;
+}
+
+function settlementOf({ job, outcome }: Finished): Settlement | null {
+  const unchanged = { lease: job.lease, delayMs: null, counted: true, result: null, entry: null };
+  switch (outcome.kind) {
+    case "done":
+      return { ...unchanged, status: "done", result: outcome.result };
+    case "retried":
+      return { ...unchanged, status: "pending", delayMs: outcome.delayMs, entry: entryOf(outcome.failure, outcome.timedOut ? "timed_out" : "retried") };
+    case "dead":
+      return { ...unchanged, status: "error", entry: entryOf(outcome.failure, outcome.timedOut ? "timed_out" : "dead") };
+    case "released":
+      return { ...unchanged, status: "pending", counted: false };
+    case "completed":
+    case "lost":
+      return null;
+  }
+}
+
+function entryOf({ errorClass, message, stack }: Failure, outcome: "retried" | "dead" | "timed_out"): NonNullable<Settlement["entry"]> {
+  return { outcome, errorClass, message, stack };
+}
+
+function unstorable(settlement: Settlement, cause: unknown): Settlement {
+  const { errorClass, message } = failureOf(cause);
+  return {
+    lease: settlement.lease,
+    status: "error",
+    delayMs: null,
+    counted: true,
+    result: null,
+    entry: { outcome: "dead", errorClass, message: `the outcome could not be stored: ${message}`, stack: null },
+  };
+}
+
+function report({ job, outcome, durationMs }: Finished, stands: boolean, tally: Tally, emit: Emit): void {
+  if (!stands) {
+    tally.lost += 1;
+    emit({ event: "job_lost", job });
+    return;
+  }
+  switch (outcome.kind) {
+    case "done":
+    case "completed":
+      tally.done += 1;
+      emit({ event: "job_done", job, durationMs });
+      return;
+    case "retried":
+      tally.retried += 1;
+      emit({ event: "job_retried", job, failure: outcome.failure, delayMs: outcome.delayMs, timedOut: outcome.timedOut });
+      return;
+    case "dead":
+      tally.dead += 1;
+      emit({ event: "job_dead", job, message: `${outcome.failure.errorClass}: ${outcome.failure.message}` });
+      return;
+    case "released":
+      tally.released += 1;
+      emit({ event: "job_released", job });
+      return;
+    case "lost":
+      return;
+  }
+}
+
+/**
+ * `ctx.complete`: the handler's writes and the fenced completion in one transaction. A fence that no longer holds
+ * throws and rolls back. When the answer to the commit is lost, the job itself is asked whether it was committed.
+ */
+export async function completeJob<Value>(
+  database: Database,
+  job: ClaimedJob,
+  work: (tx: Transaction) => Promise<{ value: Value; result: string | null }>,
+): Promise<Value> {
+  const committed: { value: Value }[] = [];
+  try {
+    return await database.transaction(async (tx) => {
+      const { value, result } = await work(tx);
+      const done: Settlement = { lease: job.lease, status: "done", delayMs: null, counted: true, result, entry: null };
+      const written = await settleJobs(tx, [done]);
+      if (!written.has(job.id)) throw new LeaseLostError(job.id);
+      committed.push({ value });
+      return value;
+    });
+  } catch (error) {
+    const [last] = committed;
+    if (last === undefined || !isTransient(error)) throw error;
+    const found = await withRetry(10_000, () => findSettled(database, [job.lease]), () => undefined);
+    if (found.has(job.id)) return last.value;
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+// Which failures of the database pass by themselves, and how long to try again.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { jittered } from "./backoff.ts";
+
+/** Deadlock, serialization failure, connection failures, too many connections, server starting or stopping. */
+const sqlStates = /^(08...|40001|40P01|53300|57P0[1-5]|25006|55P03)$/;
+const socketCodes = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "CONNECTION_LOST"]);
+
+/** True when the same statement may well succeed later. A connection that broke leaves open whether it was carried out. */
+export function isTransient(error: unknown): boolean {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const code = (cause as { code?: unknown }).code;
+    if (typeof code === "string" && (sqlStates.test(code) || socketCodes.has(code))) return true;
+    if (cause instanceof AggregateError && cause.errors.some(isTransient)) return true;
+    // pg has no code for these.
+    if (/^(Connection terminated|Client has encountered a connection error|timeout expired|timeout exceeded when trying to connect|Query read timeout)/.test(cause.message)) return true;
+  }
+  return false;
+}
+
+/**
+ * Tries again while the failure is a passing one, 0.1 s to 2 s apart, for at most `forMs`; then the last error is
+ * thrown. `onFailure` is told of every failure, with the wait before the next try or null.
+ */
+export async function withRetry<Value>(
+  forMs: number,
+  work: () => Promise<Value>,
+  onFailure: (error: unknown, retryInMs: number | null) => void,
+  signal?: AbortSignal,
+): Promise<Value> {
+  const startedAt = performance.now();
+  for (let tries = 0; ; tries += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      const waitMs = jittered(Math.min(100 * 2 ** tries, 2000));
+      const leftMs = forMs - (performance.now() - startedAt);
+      const again = isTransient(error) && waitMs < leftMs && signal?.aborted !== true;
+      onFailure(error, again ? waitMs : null);
+      if (!again) throw error;
+      await sleep(waitMs, undefined, signal ? { signal } : {}).catch(() => undefined); // an abort ends the wait; the next failure is thrown
+    }
+  }
+}

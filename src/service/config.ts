@@ -1,0 +1,110 @@
+// Every setting, from where it comes: environment (and .env), then outbox.config.ts, then the default. The only reader
+// of process.env.
+
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Endpoint } from "../handlers/sync/endpoints.ts";
+import type { Handler, LazyHandler } from "../outbox/define.ts";
+import { OutboxError } from "../outbox/errors.ts";
+
+/** What outbox.config.ts may say. Everything is optional; an environment variable beats its entry here. */
+export interface OutboxConfig {
+  /** The Postgres to use; DATABASE_URL. Without one, outside production, an embedded Postgres is started. */
+  readonly connection?: string;
+  /** The app's own handlers, beside the built-in ones. */
+  readonly handlers?: readonly (Handler | LazyHandler)[];
+  /** Where data.sync may read and write, by name. */
+  readonly endpoints?: Readonly<Record<string, Endpoint>>;
+  /** SMTP_URL and MAIL_FROM. */
+  readonly smtp?: { readonly url?: string; readonly from?: string };
+  /** Where files go; DATA_DIR. Default: var. */
+  readonly dataDir?: string;
+  /** A TTF or OTF font for PDFs in place of DejaVu Sans; PDF_FONT. */
+  readonly pdfFont?: string;
+}
+
+/** Gives outbox.config.ts its types. */
+export function defineConfig(config: OutboxConfig): OutboxConfig {
+  return config;
+}
+
+export interface Settings {
+  /** Null: the embedded Postgres. */
+  readonly databaseUrl: string | null;
+  readonly production: boolean;
+  readonly smtpUrl: string | null;
+  readonly mailFrom: string;
+  /** Absolute, as are the others. */
+  readonly mailDir: string;
+  readonly documentsDir: string;
+  readonly embeddedDir: string;
+  readonly pdfFont: string | null;
+  readonly endpoints: Readonly<Record<string, Endpoint>>;
+  readonly handlers: readonly (Handler | LazyHandler)[];
+  readonly apiUrl: string;
+  readonly logLevel: LogLevel;
+  readonly logFormat: "json" | "text" | null;
+}
+
+const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** Reads .env and outbox.config.ts from `root`, the folder of the program. */
+export async function loadSettings(root: string): Promise<Settings> {
+  const file = join(root, ".env");
+  if (existsSync(file)) process.loadEnvFile(file); // what the environment has already is left as it is
+  const config = await loadConfig(root);
+  const env = process.env;
+  const data = resolve(root, env.DATA_DIR ?? config.dataDir ?? "var");
+  const settings: Settings = {
+    databaseUrl: env.DATABASE_URL || config.connection || null,
+    production: env.NODE_ENV === "production",
+    smtpUrl: env.SMTP_URL || config.smtp?.url || null,
+    mailFrom: env.MAIL_FROM ?? config.smtp?.from ?? "postcommit <no-reply@localhost.localdomain>",
+    mailDir: join(data, "mail"),
+    documentsDir: join(data, "documents"),
+    embeddedDir: join(data, "postgres"),
+    pdfFont: env.PDF_FONT ?? config.pdfFont ?? null,
+    endpoints: config.endpoints ?? {},
+    handlers: config.handlers ?? [],
+    apiUrl: env.API_URL ?? "http://127.0.0.1:3000",
+    logLevel: oneOf("LOG_LEVEL", env.LOG_LEVEL, logLevels) ?? "info",
+    logFormat: oneOf("LOG_FORMAT", env.LOG_FORMAT, ["json", "text"] as const) ?? null,
+  };
+  if (settings.databaseUrl !== null) checkDatabaseUrl(settings.databaseUrl);
+  return settings;
+}
+
+/** The flags that npm took for its own: they reach a script as npm_config_* only. */
+export function npmFlags(): { script: string | null; config: Readonly<Record<string, string>> } {
+  const config = Object.entries(process.env).flatMap(([name, value]) => (name.startsWith("npm_config_") && value !== undefined ? [[name.slice("npm_config_".length), value]] : []));
+  return { script: process.env.npm_lifecycle_event ?? null, config: Object.fromEntries(config) as Record<string, string> };
+}
+
+/** NO_COLOR (https://no-color.org) and who is asking, for the ledger of actions. */
+export function invoker(): { noColor: boolean; user: string } {
+  return { noColor: (process.env.NO_COLOR ?? "") !== "", user: process.env.SUDO_USER ?? process.env.USER ?? process.env.LOGNAME ?? "unknown" };
+}
+
+async function loadConfig(root: string): Promise<OutboxConfig> {
+  const file = join(root, "outbox.config.ts");
+  if (!existsSync(file)) return {};
+  const loaded = (await import(pathToFileURL(file).href)) as { default?: unknown };
+  if (typeof loaded.default === "object" && loaded.default !== null) return loaded.default;
+  throw new OutboxError("CONFIGURATION", `Expected outbox.config.ts to have "export default defineConfig({ … })", got ${typeof loaded.default}.`);
+}
+
+function checkDatabaseUrl(url: string): void {
+  const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: "" };
+  if (protocol === "postgres:" || protocol === "postgresql:") return;
+  // The value is not shown: it holds a password.
+  throw new OutboxError("CONFIGURATION", "Expected DATABASE_URL to be of the form postgresql://user:password@host:port/database, got something else.");
+}
+
+function oneOf<Value extends string>(name: string, value: string | undefined, known: readonly Value[]): Value | undefined {
+  if (value === undefined || value === "") return undefined;
+  const found = known.find((each) => each === value);
+  if (found !== undefined) return found;
+  throw new OutboxError("CONFIGURATION", `Expected ${name} to be one of ${known.join(", ")}, got ${JSON.stringify(value)}.`);
+}

@@ -1,0 +1,84 @@
+// The core's Database over pg: a small pool of the engine's own. It is never shared with an app's pool, where a
+// transaction that waits for us while we wait for a connection would stand still for ever.
+
+import type { Pool, PoolConfig } from "pg";
+import type { Database, Row } from "../outbox/database.ts";
+
+const connectTimeoutMs = 10_000;
+const statementTimeoutMs = 60_000;
+
+export interface DatabaseOptions {
+  /** Connections of the pool, at most; beats have one more of their own. Default: 4. */
+  readonly maxConnections?: number;
+  /** Default: 60,000. */
+  readonly statementTimeoutMs?: number;
+}
+
+/** Connects when it is first used. */
+export function postgres(url: string, options: DatabaseOptions = {}): Database {
+  const limitMs = options.statementTimeoutMs ?? statementTimeoutMs;
+  const config: PoolConfig = {
+    connectionString: url,
+    connectionTimeoutMillis: connectTimeoutMs,
+    // The answer to a statement is waited for a little longer than the server may take: a connection that has died
+    // without a word is noticed too.
+    query_timeout: limitMs + 5_000,
+    keepAlive: true,
+    application_name: "postcommit",
+    max: options.maxConnections ?? 4,
+    idleTimeoutMillis: 30_000,
+    // Settings of the session, sent with the greeting. PgBouncer refuses them, and set later in its transaction mode
+    // they would stay on a server connection that others use; there the role's defaults must do.
+    ...(isPooled(url) ? {} : { options: String.raw`-c default_transaction_isolation=read\ committed -c statement_timeout=${limitMs}` }),
+  };
+  let opening: Promise<Pool> | null = null;
+  const pool = () => (opening ??= openPool(config));
+
+  return {
+    async query(text, values = []) {
+      return (await (await pool()).query<Row>(text, [...values])).rows;
+    },
+    async transaction(work) {
+      const client = await (await pool()).connect();
+      let broken: Error | undefined;
+      try {
+        await client.query("begin isolation level read committed");
+        const value = await work({ query: async (text, values = []) => (await client.query<Row>(text, [...values])).rows });
+        await client.query("commit");
+        return value;
+      } catch (error) {
+        await client.query("rollback").catch((cause: unknown) => {
+          broken = cause instanceof Error ? cause : new Error(String(cause)); // not to be used again
+        });
+        throw error;
+      } finally {
+        client.release(broken);
+      }
+    },
+    async dedicated() {
+      const { default: pg } = await import("pg");
+      const client = new pg.Client(config);
+      client.on("error", () => undefined); // the next statement on it fails, and its user is told then
+      await client.connect();
+      return {
+        query: async (text, values = []) => (await client.query<Row>(text, [...values])).rows,
+        close: () => client.end().catch(() => undefined), // it is being thrown away
+      };
+    },
+    async close() {
+      await (await opening)?.end();
+    },
+  };
+}
+
+async function openPool(config: PoolConfig): Promise<Pool> {
+  const { default: pg } = await import("pg");
+  const pool = new pg.Pool(config);
+  pool.on("error", () => undefined); // an idle connection broke; the pool drops it and opens another when asked
+  return pool;
+}
+
+/** Prisma's way of saying that the URL leads to PgBouncer: `?pgbouncer=true`. */
+function isPooled(url: string): boolean {
+  return URL.canParse(url) && new URL(url).searchParams.get("pgbouncer") === "true";
+}

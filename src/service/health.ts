@@ -1,0 +1,77 @@
+// Whether the outbox can do its work: reachable, migrated, nothing stuck.
+
+import type { Row, Sql } from "../outbox/database.ts";
+import { failureOf } from "../outbox/failure.ts";
+import { countByStatus, oldestDue, stuckJobs, unhandledTypes } from "../outbox/inspect.ts";
+import type { Status } from "../outbox/job.ts";
+import { postgres } from "./database.ts";
+import { migrationStatus } from "./migrate.ts";
+
+/** A job that is processing for longer than this is stuck. */
+export const stuckAfterMs = 10 * 60 * 1000;
+const statementTimeoutMs = 10_000;
+
+export interface Health {
+  readonly healthy: boolean;
+  /** What is wrong, one sentence each, with what to do. */
+  readonly problems: readonly string[];
+  /** Null: not reachable. */
+  readonly serverVersion: string | null;
+  readonly migrations: { readonly applied: number; readonly pending: readonly string[]; readonly failed: readonly string[] } | null;
+  readonly counts: Readonly<Record<Status, number>> | null;
+  readonly oldestDue: { readonly id: string; readonly type: string; readonly runAt: Date; readonly ageMs: number } | null;
+  readonly stuck: readonly { readonly id: string; readonly type: string; readonly since: Date; readonly workerAlive: boolean }[];
+  /** Types of pending jobs that have no handler here. */
+  readonly unhandled: readonly { readonly type: string; readonly count: number }[];
+}
+
+const unknown: Omit<Health, "problems"> = { healthy: false, serverVersion: null, migrations: null, counts: null, oldestDue: null, stuck: [], unhandled: [] };
+
+/** Never throws for what it finds: an unreachable database is an answer too. */
+export async function checkHealth(url: string, migrations: string, handledTypes: readonly string[]): Promise<Health> {
+  const database = postgres(url, { maxConnections: 1, statementTimeoutMs });
+  try {
+    return await examine(database, url, migrations, handledTypes);
+  } finally {
+    await database.close();
+  }
+}
+
+async function examine(sql: Sql, url: string, migrationsFolder: string, handledTypes: readonly string[]): Promise<Health> {
+  let server: Row | undefined;
+  try {
+    [server] = await sql.query(`select current_setting('server_version') as version`);
+  } catch (error) {
+    return { ...unknown, problems: [`The database cannot be reached: ${failureOf(error).message}. Check DATABASE_URL and that Postgres runs.`] };
+  }
+  const serverVersion = String(server?.version);
+  const status = await migrationStatus(url, migrationsFolder);
+  const migrations = { applied: status.applied.length, pending: status.pending, failed: status.failed.map(({ name }) => name) };
+  if (status.failed.length > 0 || status.pending.length > 0) {
+    return {
+      ...unknown,
+      serverVersion,
+      migrations,
+      problems: [
+        ...migrations.failed.map((name) => `The migration ${name} has failed. \`npm run app:cli migrate\` says with what.`),
+        ...(migrations.pending.length > 0 ? [`${migrations.pending.length} migrations are not applied (${migrations.pending.join(", ")}). Run \`npm run app:cli migrate\`.`] : []),
+      ],
+    };
+  }
+  const stuck = await stuckJobs(sql, stuckAfterMs, 20);
+  const problems = stuck.map(({ id, type, since, workerAlive }) =>
+    workerAlive
+      ? `${type} ${id} has been processing since ${since.toISOString()} by a worker that is alive: look at its handler and time limit.`
+      : `${type} ${id} has been processing since ${since.toISOString()} and its worker is gone. The next drain or worker rescues it: \`npm run app:cli jobs:drain\`.`,
+  );
+  return {
+    healthy: problems.length === 0,
+    problems,
+    serverVersion,
+    migrations,
+    counts: await countByStatus(sql),
+    oldestDue: await oldestDue(sql),
+    stuck,
+    unhandled: await unhandledTypes(sql, handledTypes),
+  };
+}

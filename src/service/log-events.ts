@@ -1,0 +1,59 @@
+// The sentences of the log: one line an event, past tense, stable fields. The core emits, this file words.
+
+import { failureOf } from "../outbox/failure.ts";
+import type { Emit, JobName, OutboxEvent } from "../outbox/events.ts";
+import type { Log, Severity } from "./log.ts";
+
+interface Line {
+  readonly severity: Severity;
+  readonly sentence: string;
+  readonly fields: Record<string, unknown>;
+}
+
+export function logEvents(log: Log): Emit {
+  return (event) => {
+    const { severity, sentence, fields } = lineOf(event);
+    log.write(severity, { event: event.event, ...fields }, sentence);
+  };
+}
+
+const named = ({ id, type, attempt }: JobName) => ({ job: id, type, attempt });
+const line = (severity: Severity, sentence: string, fields: Record<string, unknown>): Line => ({ severity, sentence, fields });
+
+function lineOf(event: OutboxEvent): Line {
+  switch (event.event) {
+    case "worker_registered":
+      return line("debug", `worker ${event.worker} registered for ${event.types.join(", ")}`, { worker: event.worker });
+    case "worker_left":
+      return line("debug", `worker ${event.worker} left`, { worker: event.worker });
+    case "worker_lost_lease":
+      return line("warn", `worker ${event.worker} lost its lease with ${event.running} jobs running; it went on under a new id`, { worker: event.worker, running: event.running });
+    case "worker_buried":
+      return line("info", `worker ${event.worker} (pid ${event.pid} on ${event.host}) was silent for longer than its lease and was removed`, { worker: event.worker, host: event.host, pid: event.pid });
+    case "jobs_rescued":
+      return line("info", `${event.returned} jobs of dead workers were returned, ${event.dead} had used up their attempts`, { returned: event.returned, dead: event.dead });
+    case "job_done":
+      return line("info", `${event.job.type} ${event.job.id} was done in ${Math.round(event.durationMs)} ms`, { ...named(event.job), durationMs: Math.round(event.durationMs) });
+    case "job_retried":
+      return line(
+        "info",
+        `${event.job.type} ${event.job.id} failed in attempt ${event.job.attempt} of ${event.job.maxAttempts} and is tried again in ${Math.round(event.delayMs / 1000)} s: ${event.failure.errorClass}: ${event.failure.message}`,
+        { ...named(event.job), error: event.failure.message, errorClass: event.failure.errorClass, retryInMs: event.delayMs, timedOut: event.timedOut },
+      );
+    case "job_dead":
+      return line("error", `${event.job.type} ${event.job.id} became a dead letter in attempt ${event.job.attempt}: ${event.message}`, { ...named(event.job), error: event.message });
+    case "job_released":
+      return line("info", `${event.job.type} ${event.job.id} was given back unfinished; the attempt does not count`, named(event.job));
+    case "job_lost":
+      return line("warn", `the lease on ${event.job.type} ${event.job.id} was lost; nothing of attempt ${event.job.attempt} was written`, named(event.job));
+    case "job_failed_after_completion":
+      return line("warn", `${event.job.type} ${event.job.id} was complete when its handler failed: ${event.failure.message}`, { ...named(event.job), error: event.failure.message });
+    case "job_logged":
+      return line(event.level, `${event.job.type} ${event.job.id}: ${event.message}`, { ...event.fields, ...named(event.job) });
+    case "database_failed": {
+      const { message } = failureOf(event.error);
+      const next = event.retryInMs === null ? "gave up" : `trying again in ${event.retryInMs} ms`;
+      return line("warn", `the database failed at "${event.doing}", ${next}: ${message}`, { doing: event.doing, error: message, retryInMs: event.retryInMs });
+    }
+  }
+}

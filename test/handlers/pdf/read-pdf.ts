@@ -1,0 +1,43 @@
+// Reads a PDF back as its reader would see it: the text of each page, where every piece stands, the document's facts.
+// By Mozilla's pdf.js (packed as unpdf), which shares no code with what wrote it.
+
+import { readFile } from "node:fs/promises";
+import { getDocumentProxy, getMeta } from "unpdf";
+
+export interface Piece {
+  readonly text: string;
+  readonly left: number;
+  readonly right: number;
+  readonly baseline: number;
+  readonly size: number;
+}
+
+export interface PageContent {
+  readonly width: number;
+  readonly height: number;
+  /** With every run of spaces, no-break ones too, as one space. */
+  readonly text: string;
+  readonly pieces: readonly Piece[];
+}
+
+export async function readPdf(path: string): Promise<{ pages: PageContent[]; text: string; info: Record<string, unknown> }> {
+  const document = await getDocumentProxy(new Uint8Array(await readFile(path)));
+  const pages: PageContent[] = [];
+  for (let number = 1; number <= document.numPages; number += 1) {
+    const page = await document.getPage(number);
+    const { width, height } = page.getViewport({ scale: 1 });
+    const { items } = await page.getTextContent();
+    const pieces: Piece[] = [];
+    let text = "";
+    for (const item of items) {
+      if (!("str" in item)) continue;
+      text += item.str + (item.hasEOL ? "\n" : "");
+      // transform is a matrix: size, skew, skew, size, x, y. It counts from the foot of the page.
+      const [, , , size = 0, left = 0, baseline = 0] = item.transform as number[];
+      if (item.str.trim() !== "") pieces.push({ text: item.str, left, right: left + item.width, baseline, size });
+    }
+    pages.push({ width, height, text: text.replace(/[^\S\n]+/gu, " "), pieces });
+  }
+  const { info } = await getMeta(document);
+  return { pages, text: pages.map((page) => page.text).join("\n"), info };
+}

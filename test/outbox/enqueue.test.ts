@@ -1,0 +1,274 @@
+import { PrismaPg } from "@prisma/adapter-pg";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { PrismaClient } from "../../generated/prisma/client.ts";
+import { defineJob, NotInTransactionError, PayloadError } from "../../src/index.ts";
+import type { TestOutbox } from "../support/outbox.ts";
+import { testOutbox, work } from "../support/outbox.ts";
+
+let test: TestOutbox;
+let prisma: PrismaClient;
+beforeAll(async () => {
+  test = await testOutbox();
+  prisma = new PrismaClient({ adapter: new PrismaPg({ connectionString: test.url }) });
+});
+afterAll(async () => {
+  await prisma.$disconnect();
+  await test.close();
+});
+beforeEach(() => test.empty());
+
+const proposal = { customer: "Ada", email: "ada@example.com", title: "Engine", amountCents: 100 };
+
+describe("inside a Prisma transaction", () => {
+  it("a business row and its jobs are committed together", async () => {
+    const { id } = await prisma.$transaction(async (tx) => {
+      const { id } = await tx.proposal.create({ data: proposal });
+      await test.outbox.enqueue(tx, work, { n: 1 });
+      await test.outbox.enqueueMany(tx, [work.job({ n: 2 }), work.job({ n: 3 })]);
+      return { id };
+    });
+    expect(await prisma.proposal.findUnique({ where: { id } })).not.toBeNull();
+    expect((await test.jobs()).map((job) => job.payload)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
+  });
+
+  it("a rolled-back transaction leaves neither row nor job", async () => {
+    const before = await prisma.proposal.count();
+    await expect(
+      prisma.$transaction(async (tx) => {
+        await tx.proposal.create({ data: proposal });
+        await test.outbox.enqueue(tx, work, {});
+        throw new Error("the card was declined");
+      }),
+    ).rejects.toThrow("the card was declined");
+    expect(await prisma.proposal.count()).toBe(before);
+    expect(await test.jobs()).toEqual([]);
+  });
+
+  it("a transaction that times out leaves neither row nor job", async () => {
+    const before = await prisma.proposal.count();
+    await expect(
+      prisma.$transaction(
+        async (tx) => {
+          await tx.proposal.create({ data: proposal });
+          await test.outbox.enqueue(tx, work, {});
+          await tx.$queryRaw`select pg_sleep(1)::text`;
+        },
+        { timeout: 300 },
+      ),
+    ).rejects.toThrow();
+    expect(await prisma.proposal.count()).toBe(before);
+    expect(await test.jobs()).toEqual([]);
+  });
+
+  it("an inner savepoint that is rolled back takes its job with it and leaves the outer one", async () => {
+    await prisma.$transaction(async (tx) => {
+      await test.outbox.enqueue(tx, work, { n: 1 });
+      await tx.$executeRaw`savepoint inner_one`;
+      await test.outbox.enqueue(tx, work, { n: 2 });
+      await tx.$executeRaw`rollback to savepoint inner_one`;
+    });
+    expect((await test.jobs()).map((job) => job.payload)).toEqual([{ n: 1 }]);
+  });
+
+  it("a forgotten await is still written when the transaction commits", async () => {
+    await prisma.$transaction(async (tx) => {
+      void test.outbox.enqueue(tx, work, { n: 1 });
+      await tx.proposal.create({ data: proposal });
+    });
+    expect(await test.jobs()).toHaveLength(1);
+  });
+
+  it("a refused payload does not poison the caller's transaction", async () => {
+    await prisma.$transaction(async (tx) => {
+      await expect(test.outbox.enqueue(tx, work, { n: Number.NaN })).rejects.toThrow(PayloadError);
+      await test.outbox.enqueue(tx, work, { n: 1 });
+    });
+    expect(await test.jobs()).toHaveLength(1);
+  });
+});
+
+describe("what is no transaction", () => {
+  it("the Prisma client itself is refused and nothing is stored", async () => {
+    // @ts-expect-error -- refused at compile time as well
+    await expect(test.outbox.enqueue(prisma, work, {})).rejects.toThrow(NotInTransactionError);
+    expect(await test.jobs()).toEqual([]);
+  });
+
+  it("a pg pool, and a pg client outside BEGIN, are refused and nothing is stored", async () => {
+    // @ts-expect-error -- refused at compile time as well
+    await expect(test.outbox.enqueue(test.pool, work, {})).rejects.toThrow("got a pg pool");
+    const client = await test.pool.connect();
+    try {
+      await expect(test.outbox.enqueue(client, work, {})).rejects.toThrow("outside BEGIN");
+    } finally {
+      client.release();
+    }
+    expect(await test.jobs()).toEqual([]);
+  });
+
+  it.each([[undefined], [null], ["tx"], [{}], [() => undefined]])("%s is refused with a sentence that says what to pass", async (tx) => {
+    await expect(test.outbox.enqueue(tx as never, work, {})).rejects.toThrow(/^Expected the transaction that the business write is in, got .*prisma\.\$transaction/);
+  });
+
+  it("enqueueAlone stores a job that belongs to no business write", async () => {
+    const { id, deduplicated } = await test.outbox.enqueueAlone(work, { n: 1 });
+    expect(deduplicated).toBe(false);
+    expect((await test.job(id)).status).toBe("pending");
+  });
+});
+
+it("inside a pg transaction a job is stored by COMMIT and gone by ROLLBACK", async () => {
+  const client = await test.pool.connect();
+  try {
+    await client.query("begin");
+    await test.outbox.enqueue(client, work, { n: 1 });
+    await client.query("rollback");
+    await client.query("begin");
+    await test.outbox.enqueue(client, work, { n: 2 });
+    await client.query("commit");
+  } finally {
+    client.release();
+  }
+  expect((await test.jobs()).map((job) => job.payload)).toEqual([{ n: 2 }]);
+});
+
+it("insert into outbox (type, payload) is a complete enqueue, and so is prisma.outbox.create", async () => {
+  await test.pool.query(`insert into outbox (type, payload) values ('work', '{"n":1}')`);
+  await prisma.outbox.create({ data: { type: "work", payload: { n: 2 } } });
+  const [first, second] = await test.jobs();
+  expect(first).toMatchObject({ status: "pending", attempts: 0, max_attempts: 3, priority: 0, payload: { n: 1 } });
+  expect(second).toMatchObject({ status: "pending", attempts: 0, max_attempts: 3, priority: 0, payload: { n: 2 } });
+});
+
+it("2,000 jobs are stored by one call, in their order, with ids that sort by it", async () => {
+  const enqueued = await prisma.$transaction((tx) => test.outbox.enqueueMany(tx, Array.from({ length: 2000 }, (_, n) => work.job({ n }))));
+  const ids = enqueued.map(({ id }) => id);
+  expect([...ids].sort()).toEqual(ids);
+  const { rows } = await test.pool.query<{ n: number }>("select (payload->>'n')::int as n from outbox order by id");
+  expect(rows.map(({ n }) => n)).toEqual(Array.from({ length: 2000 }, (_, n) => n));
+});
+
+it("no jobs at all is no error and no statement", async () => {
+  expect(await test.outbox.enqueueMany({ query: () => Promise.reject(new Error("nothing should be sent")) }, [])).toEqual([]);
+});
+
+describe("options", () => {
+  it("priority, runAt, delay, maxAttempts and owner are stored as given", async () => {
+    const runAt = new Date("2031-05-06T07:08:09.123Z");
+    const { id } = await test.outbox.enqueueAlone(work, {}, { priority: "high", runAt, maxAttempts: 7, owner: "user-1" });
+    expect(await test.job(id)).toMatchObject({ priority: 10, run_at: runAt, max_attempts: 7, owner: "user-1" });
+    const { id: later } = await test.outbox.enqueueAlone(work, {}, { priority: -3, delay: "2h" });
+    const { rows } = await test.pool.query<{ seconds: number; priority: number }>("select extract(epoch from run_at - clock_timestamp())::float8 as seconds, priority from outbox where id = $1", [later]);
+    expect(rows[0]!.priority).toBe(-3);
+    expect(rows[0]!.seconds).toBeGreaterThan(7190);
+    expect(rows[0]!.seconds).toBeLessThanOrEqual(7200);
+  });
+
+  it("the contract's number of attempts holds unless the job has its own", async () => {
+    const stubborn = defineJob({ type: "stubborn", retry: { maxAttempts: 8 } });
+    const listed = defineJob({ type: "listed", retry: { delays: ["5s", "30s", "5m"] } });
+    expect((await test.job((await test.outbox.enqueueAlone(stubborn, {})).id)).max_attempts).toBe(8);
+    expect((await test.job((await test.outbox.enqueueAlone(listed, {})).id)).max_attempts).toBe(4);
+  });
+
+  it.each([
+    [{ priority: 40_000 }, "priority"],
+    [{ priority: 1.5 }, "priority"],
+    [{ priority: "urgent" }, "priority"],
+    [{ runAt: new Date(Number.NaN) }, "runAt"],
+    [{ runAt: "tomorrow" }, "runAt"],
+    [{ runAt: new Date(), delay: "1s" }, "runAt or delay"],
+    [{ delay: "soon" }, "delay"],
+    [{ delay: -5 }, "delay"],
+    [{ maxAttempts: 0 }, "maxAttempts"],
+    [{ maxAttempts: 2.5 }, "maxAttempts"],
+    [{ owner: "" }, "owner"],
+    [{ owner: "a\u0000b" }, "owner"],
+    [{ dedupeKey: "x".repeat(501) }, "dedupeKey"],
+    [{ dedupeKey: "x", dedupeFor: "a while" }, "dedupeFor"],
+  ])("%j is refused by name and nothing is stored", async (options, name) => {
+    await expect(test.outbox.enqueueAlone(work, {}, options as never)).rejects.toThrow(name);
+    expect(await test.jobs()).toEqual([]);
+  });
+});
+
+describe("a schema", () => {
+  const remind = defineJob({ type: "remind", schema: z.strictObject({ invoiceId: z.string(), locale: z.string().default("en") }) });
+
+  it("what is stored is the input that was checked, without the schema's defaults", async () => {
+    const { id } = await test.outbox.enqueueAlone(remind, { invoiceId: "i1" });
+    expect((await test.job(id)).payload).toEqual({ invoiceId: "i1" });
+  });
+
+  it("a payload that does not fit is refused with its path, and wrong types do not compile", async () => {
+    // @ts-expect-error -- invoiceId is a string
+    await expect(test.outbox.enqueueAlone(remind, { invoiceId: 5 })).rejects.toThrow(/Job "remind" was refused: payload\.invoiceId does not fit/);
+    // @ts-expect-error -- invoiceId is missing
+    await expect(test.outbox.enqueueAlone(remind, {})).rejects.toThrow("payload.invoiceId");
+    await expect(test.outbox.enqueueAlone(remind, { invoiceId: "i1", extra: 1 } as { invoiceId: string })).rejects.toThrow("extra");
+    expect(await test.jobs()).toEqual([]);
+  });
+});
+
+describe("a dedupe key", () => {
+  it("while it is held, a second job is not stored and the first one's id comes back", async () => {
+    const first = await test.outbox.enqueueAlone(work, { n: 1 }, { dedupeKey: "k" });
+    const second = await test.outbox.enqueueAlone(work, { n: 2 }, { dedupeKey: "k" });
+    expect(second).toEqual({ id: first.id, deduplicated: true });
+    expect(await test.jobs()).toHaveLength(1);
+  });
+
+  it("of another type is another key", async () => {
+    await test.outbox.enqueueAlone(work, {}, { dedupeKey: "k" });
+    expect((await test.outbox.enqueueAlone(defineJob({ type: "other" }), {}, { dedupeKey: "k" })).deduplicated).toBe(false);
+  });
+
+  it("two equal keys in one call store one job", async () => {
+    const [first, second] = await test.outbox.enqueueMany(await begun(), [work.job({ n: 1 }, { dedupeKey: "k" }), work.job({ n: 2 }, { dedupeKey: "k" })]);
+    expect(second).toEqual({ id: first!.id, deduplicated: true });
+  });
+
+  it("is free again after its time, or after its job has finished, as asked", async () => {
+    const hourly = await test.outbox.enqueueAlone(work, {}, { dedupeKey: "hourly", dedupeFor: "1h" });
+    const untilDone = await test.outbox.enqueueAlone(work, {}, { dedupeKey: "until-done", dedupeFor: "until-done" });
+    const forever = await test.outbox.enqueueAlone(work, {}, { dedupeKey: "forever", dedupeFor: "forever" });
+    await test.pool.query("update outbox set status = 'done'");
+    await test.pool.query("update outbox set dedupe_until = dedupe_until - interval '61 minutes' where dedupe_key = 'hourly'");
+    expect((await test.outbox.enqueueAlone(work, {}, { dedupeKey: "hourly" })).id).not.toBe(hourly.id);
+    expect((await test.outbox.enqueueAlone(work, {}, { dedupeKey: "until-done" })).id).not.toBe(untilDone.id);
+    expect(await test.outbox.enqueueAlone(work, {}, { dedupeKey: "forever" })).toEqual({ id: forever.id, deduplicated: true });
+  });
+
+  it("50 transactions at once with one key store one job, and 49 are given its id", async () => {
+    const results = await Promise.all(Array.from({ length: 50 }, () => test.outbox.enqueueAlone(work, {}, { dedupeKey: "race" })));
+    expect(new Set(results.map(({ id }) => id)).size).toBe(1);
+    expect(results.filter(({ deduplicated }) => !deduplicated)).toHaveLength(1);
+    expect(await test.jobs()).toHaveLength(1);
+  });
+
+  it("is free when the transaction that first asked for it rolls back while others wait for it", async () => {
+    const client = await test.pool.connect();
+    try {
+      await client.query("begin");
+      await test.outbox.enqueue(client, work, { n: 1 }, { dedupeKey: "k" });
+      const waiting = test.outbox.enqueueAlone(work, { n: 2 }, { dedupeKey: "k" });
+      await until(async () => (await test.pool.query("select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).rowCount === 1);
+      await client.query("rollback");
+      expect((await waiting).deduplicated).toBe(false);
+    } finally {
+      client.release();
+    }
+    expect((await test.jobs()).map((job) => job.payload)).toEqual([{ n: 2 }]);
+  });
+});
+
+/** A transaction that commits each statement: good enough for one call. */
+async function begun(): Promise<{ query: (text: string, values: unknown[]) => Promise<{ rows: Record<string, unknown>[] }> }> {
+  return Promise.resolve({ query: async (text: string, values: unknown[]) => ({ rows: (await test.pool.query<Record<string, unknown>>(text, values)).rows }) });
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  while (!(await condition())) if (Date.now() > deadline) throw new Error("it did not happen within 10 s");
+}

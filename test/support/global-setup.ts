@@ -1,0 +1,97 @@
+// Runs once before all tests: a Postgres (TEST_DATABASE_URL, or an embedded one in var/test-postgres), and in it a
+// template database with all migrations applied. Next: database.ts, which gives each test file a copy.
+
+import { createHash, randomBytes } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import pg from "pg";
+import type { TestProject } from "vitest/node";
+import { openEmbedded } from "../../src/service/embedded.ts";
+import { migrate } from "../../src/service/migrate.ts";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** A database that is not a test's own, from which databases are made and dropped. */
+    adminUrl: string;
+    /** The database with all migrations applied. */
+    template: string;
+    /** In the name of every database of this run. */
+    runId: string;
+  }
+}
+
+const migrations = resolve(import.meta.dirname, "../../prisma/migrations");
+const runName = (runId: string): string => `postcommit-test-run-${runId}`;
+/** Any number, the same for all runs: one at a time makes templates and clears away. */
+const setupLock = 5_092_117;
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await openServer();
+  const runId = randomBytes(4).toString("hex");
+  // Held to the end: while this connection is there, other runs leave the databases of this one alone.
+  const admin = new pg.Client({ connectionString: server.url, application_name: runName(runId), connectionTimeoutMillis: 10_000, keepAlive: true });
+  try {
+    await admin.connect();
+    await admin.query("set statement_timeout = '120s'");
+    await admin.query("select pg_advisory_lock($1)", [setupLock]);
+    await dropLeftovers(admin);
+    const template = await makeTemplate(admin, server.url);
+    await admin.query("select pg_advisory_unlock($1)", [setupLock]);
+    project.provide("adminUrl", server.url);
+    project.provide("template", template);
+    project.provide("runId", runId);
+  } catch (error) {
+    await admin.end();
+    await server.close();
+    throw error;
+  }
+  return async () => {
+    await admin.end();
+    await server.close();
+  };
+}
+
+async function openServer(): Promise<{ url: string; close(): Promise<void> }> {
+  const url = process.env.TEST_DATABASE_URL;
+  if (url) return { url, close: () => Promise.resolve() };
+  return openEmbedded({
+    dataDir: resolve(import.meta.dirname, "../../var/test-postgres"),
+    // A crash of the machine may cost the test databases, and nothing else.
+    settings: { fsync: "off", synchronous_commit: "off", full_page_writes: "off", max_connections: "200" },
+  });
+}
+
+/** Databases of runs that were killed: nobody is connected to them, and their run's own connection is gone. */
+async function dropLeftovers(admin: pg.Client): Promise<void> {
+  const { rows } = await admin.query<{ name: string }>(
+    `select datname as name from pg_database
+      where datname like 'postcommit\\_test\\_%'
+        and not exists (select from pg_stat_activity a where a.datname = pg_database.datname)
+        and not exists (select from pg_stat_activity a where a.application_name = 'postcommit-test-run-' || split_part(pg_database.datname, '_', 3))`,
+  );
+  for (const { name } of rows) await admin.query(`drop database if exists ${pg.escapeIdentifier(name)}`);
+}
+
+/** Made under another name and renamed, so that a template that exists is whole. Its name says what is in it. */
+async function makeTemplate(admin: pg.Client, url: string): Promise<string> {
+  const template = `postcommit_template_${await hashOf(migrations)}`;
+  const { rowCount } = await admin.query("select from pg_database where datname = $1", [template]);
+  if (rowCount === 1) return template;
+  const making = `${template}_making`;
+  await admin.query(`drop database if exists ${making} with (force)`);
+  await admin.query(`create database ${making}`);
+  const makingUrl = new URL(url);
+  makingUrl.pathname = `/${making}`;
+  await migrate(makingUrl.href, migrations);
+  await admin.query(`alter database ${making} rename to ${template}`);
+  // Nobody may connect, autovacuum included: a database cannot be copied while somebody is in it.
+  await admin.query(`alter database ${template} with allow_connections false`);
+  return template;
+}
+
+async function hashOf(folder: string): Promise<string> {
+  const hash = createHash("sha256");
+  const names = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith(".sql")).sort();
+  for (const name of names) hash.update(`${name}\0`).update(await readFile(join(folder, name)));
+  return hash.digest("hex").slice(0, 12);
+}

@@ -1,0 +1,101 @@
+// An outbox over a test's own database, with rows built by hand and time moved by ageing rows:
+//   const test = await testOutbox();  …  await test.close();
+
+import { randomUUID } from "node:crypto";
+import type pg from "pg";
+import type { Handler, OutboxEvent } from "../../src/index.ts";
+import { defineJob, handle } from "../../src/index.ts";
+import type { Database } from "../../src/outbox/database.ts";
+import type { Outbox } from "../../src/outbox/outbox.ts";
+import { outboxOver } from "../../src/outbox/outbox.ts";
+import { postgres } from "../../src/service/database.ts";
+import { testDatabase } from "./database.ts";
+
+export interface JobRow {
+  id: string;
+  type: string;
+  payload: unknown;
+  status: string;
+  priority: number;
+  attempts: number;
+  max_attempts: number;
+  run_at: Date;
+  started_at: Date | null;
+  finished_at: Date | null;
+  locked_by: string | null;
+  suspect: boolean;
+  last_error: string | null;
+  result: unknown;
+  owner: string | null;
+  dedupe_key: string | null;
+}
+
+export interface TestOutbox {
+  readonly url: string;
+  readonly pool: pg.Pool;
+  readonly database: Database;
+  readonly outbox: Outbox;
+  readonly events: OutboxEvent[];
+  /** Inserts a row as it is; anything left out has the table's default. Gives back its id. */
+  aJob(columns?: Record<string, unknown>): Promise<string>;
+  job(id: string): Promise<JobRow>;
+  jobs(where?: string): Promise<JobRow[]>;
+  attempts(id: string): Promise<{ attempt: number; outcome: string; error_class: string | null; message: string | null }[]>;
+  empty(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function testOutbox(): Promise<TestOutbox> {
+  const test = await testDatabase();
+  const { url, pool } = test;
+  const database = postgres(url, { maxConnections: 8 });
+  const events: OutboxEvent[] = [];
+  const outbox = outboxOver(database, "test", (event) => events.push(event));
+  const jobs = async (where = "true") => (await pool.query<JobRow>(`select * from outbox where ${where} order by run_at, id`)).rows;
+  return {
+    url,
+    pool,
+    database,
+    outbox,
+    events,
+    jobs,
+    async aJob(columns = {}) {
+      const row: Record<string, unknown> = { id: randomUUID(), type: "work", payload: {}, ...columns };
+      const names = Object.keys(row);
+      const values = Object.values(row).map((value) => (typeof value === "object" && value !== null && !(value instanceof Date) ? JSON.stringify(value) : value));
+      await pool.query(`insert into outbox (${names.join(", ")}) values (${names.map((_, index) => `$${index + 1}`).join(", ")})`, values);
+      return String(row.id);
+    },
+    async job(id) {
+      const { rows } = await pool.query<JobRow>("select * from outbox where id = $1", [id]);
+      if (rows[0] === undefined) throw new Error(`there is no job ${id}`);
+      return rows[0];
+    },
+    async attempts(id) {
+      return (await pool.query<Awaited<ReturnType<TestOutbox["attempts"]>>[number]>("select attempt, outcome, error_class, message from outbox_attempt where job_id = $1 order by id", [id])).rows;
+    },
+    async empty() {
+      events.length = 0;
+      await pool.query("truncate outbox, outbox_worker, outbox_attempt, outbox_action, notification");
+    },
+    async close() {
+      await outbox.close();
+      await test.close();
+    },
+  };
+}
+
+/** The type of job that tests use where any will do. */
+export const work = defineJob<{ n?: number }>({ type: "work" });
+
+/** A handler of it. */
+export function worksBy(run: Parameters<typeof handle<{ n?: number }, { n?: number }>>[1]): Handler {
+  return handle(work, run);
+}
+
+/** A promise to be settled from outside: the barrier of a race. */
+export function barrier(): { readonly reached: Promise<void>; readonly open: () => void } {
+  let open: () => void = () => undefined;
+  const reached = new Promise<void>((resolve) => (open = resolve));
+  return { reached, open: () => open() };
+}
