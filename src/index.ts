@@ -11,6 +11,7 @@ export type { ErrorCode } from "./outbox/errors.ts";
 export { FinalError, LeaseLostError, NotInTransactionError, OutboxError, PayloadError, PayloadTooLargeError, RetryAfter } from "./outbox/errors.ts";
 export type { Emit, OutboxEvent } from "./outbox/events.ts";
 export type { ClaimedJob, Lease, Status } from "./outbox/job.ts";
+export type { HandlerEntry } from "./outbox/registry.ts";
 export type { Outbox } from "./outbox/outbox.ts";
 export type { Worker, WorkerOptions } from "./outbox/worker.ts";
 export type { OutboxConfig } from "./service/config.ts";

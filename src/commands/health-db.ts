@@ -1,9 +1,10 @@
 // health:db: reachable, migrated, counts, what is due longest, what is stuck. Exits 0 or 4.
 
 import type { Command } from "commander";
+import { typeOf } from "../outbox/registry.ts";
 import type { Health } from "../service/health.ts";
 import { checkHealth } from "../service/health.ts";
-import { handlersOf, typeOf } from "../service/handlers.ts";
+import { handlersOf } from "../service/handlers.ts";
 import { chooseDatabase, migrationsDir } from "../service/service.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodes } from "./context.ts";

@@ -1,9 +1,9 @@
 // jobs:drain: runs what is due, then ends. Made for cron: silent on success, one line on stderr for each dead letter.
 
 import type { Command } from "commander";
-import { handlersByType } from "../outbox/drain.ts";
 import type { DrainReport } from "../outbox/drain.ts";
 import { countDueByType, nextJobs, unhandledTypes } from "../outbox/inspect.ts";
+import { createRegistry } from "../outbox/registry.ts";
 import type { Service } from "../service/service.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodes } from "./context.ts";
@@ -56,11 +56,13 @@ async function drain(service: Service, context: CommandContext, flags: DrainFlag
   const { io } = context;
   if (flags.json === true) await printValue(io, report, { json: true, ndjson: false });
   else if (flags.summary === true || io.stdoutIsTty) await printValue(io, sentenceOf(report), { json: false, ndjson: false });
-  for (const { type, count } of report.unhandled) {
+  const noHandler = report.unhandled.filter(({ type }) => !report.unloadable.includes(type));
+  for (const { type, count } of noHandler) {
     await note(io, flags, `${count} pending ${count === 1 ? "job" : "jobs"} of type "${visible(type)}": no handler here. ${adviceFor(type)}`);
   }
   const failed = flags.failOn === "none" ? 0 : report.dead + (flags.failOn === "failed" ? report.retried : 0);
-  return failed > 0 ? exitCodes.jobsFailed : exitCodes.ok;
+  if (failed > 0) return exitCodes.jobsFailed;
+  return report.unloadable.length > 0 ? exitCodes.configuration : exitCodes.ok;
 }
 
 function adviceFor(type: string): string {
@@ -76,7 +78,7 @@ function sentenceOf(report: DrainReport): string {
 }
 
 async function preview(service: Service, { io }: CommandContext, flags: DrainFlags): Promise<void> {
-  const types = [...handlersByType(service.handlers, flags.type).keys()];
+  const types = createRegistry(service.handlers, flags.type).types();
   const due = await countDueByType(service.database, types);
   const first = await nextJobs(service.database, types, 5);
   const unhandled = await unhandledTypes(service.database, types);

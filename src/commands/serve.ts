@@ -1,8 +1,9 @@
 // serve: the HTTP server, until stopped.
 
 import type { Command } from "commander";
+import { typeOf } from "../outbox/registry.ts";
 import { OutboxError } from "../outbox/errors.ts";
-import { handlersOf, typeOf } from "../service/handlers.ts";
+import { handlersOf } from "../service/handlers.ts";
 import { checkHealth } from "../service/health.ts";
 import { chooseDatabase, migrationsDir } from "../service/service.ts";
 import type { CommandContext } from "./context.ts";

@@ -22,7 +22,7 @@ export function refuseSwallowedFlags(command: Command, commandName: string, args
     const value = npm.config[configName(option)];
     return [name, value === undefined || value === "true" ? (left.shift() ?? "VALUE") : value];
   });
-  const line = ["npm", "run", npm.script, "--", commandName, ...operands, ...left, ...args.filter((arg) => arg.startsWith("--")), ...flags];
+  const line = ["npm", "run", npm.script, "--", ...commandName.split(" "), ...operands, ...left, ...args.filter((arg) => arg.startsWith("--")), ...flags];
   const names = swallowed.map((option) => option.long ?? option.flags).join(", ");
   throw new OutboxError("USAGE", `npm took ${names} for itself, and the command would have run without. Flags for the command stand after "--":\n  ${line.map(quoted).join(" ")}`);
 }

@@ -1,7 +1,6 @@
 // Runs what is due, then ends: what cron calls. The loop is in pump.ts.
 
 import type { Database } from "./database.ts";
-import type { Handler, LazyHandler } from "./define.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
 import { OutboxError } from "./errors.ts";
@@ -9,10 +8,12 @@ import type { Emit } from "./events.ts";
 import { countDue, nextDueAt, unhandledTypes } from "./inspect.ts";
 import { haltWith, pump } from "./pump.ts";
 import type { PumpOptions, StopReason } from "./pump.ts";
+import type { HandlerEntry } from "./registry.ts";
+import { createRegistry } from "./registry.ts";
 import type { Tally } from "./settle.ts";
 
 export interface RunOptions {
-  readonly handlers: readonly (Handler | LazyHandler)[];
+  readonly handlers: readonly HandlerEntry[];
   /** Only these types; each must have a handler. Default: all that have one. */
   readonly types?: readonly string[];
   /** Jobs taken by one claim, at most. Default: 20. */
@@ -40,8 +41,10 @@ export interface DrainReport extends Tally {
   readonly stopReason: StopReason;
   /** When the next job it could run is due; null when none is pending. */
   readonly nextDueAt: Date | null;
-  /** Types of pending jobs that have no handler here. */
+  /** Types of pending jobs that have no handler here, or none that loads. */
   readonly unhandled: readonly { readonly type: string; readonly count: number }[];
+  /** Types whose handler did not load; their jobs wait, no attempt spent. */
+  readonly unloadable: readonly string[];
 }
 
 export async function drain(database: Database, options: DrainOptions, version: string, emit: Emit): Promise<DrainReport> {
@@ -75,13 +78,14 @@ export async function drain(database: Database, options: DrainOptions, version: 
       version,
       emit,
     });
-    const types = [...limits.handlers.keys()];
+    const types = limits.registry.types();
     return {
       ...tally,
       remaining: stopReason === "empty" ? 0 : await countDue(database, types),
       stopReason,
       nextDueAt: await nextDueAt(database, types),
       unhandled: options.types === undefined ? await unhandledTypes(database, types) : [],
+      unloadable: [...limits.registry.unloadable.keys()],
     };
   } finally {
     for (const timer of timers) clearTimeout(timer);
@@ -90,34 +94,16 @@ export async function drain(database: Database, options: DrainOptions, version: 
 }
 
 /** The limits that the drain and the worker share, checked. */
-export function runLimits(options: RunOptions): Pick<PumpOptions, "handlers" | "batch" | "concurrency" | "leaseMs"> & { graceMs: number } {
+export function runLimits(options: RunOptions): Pick<PumpOptions, "registry" | "batch" | "concurrency" | "leaseMs"> & { graceMs: number } {
   const leaseMs = durationMs(options.lease ?? "30s", "lease");
   if (leaseMs < 1000) throw new OutboxError("INVALID_OPTION", `Expected lease to be at least 1s, got ${leaseMs} ms: a beat could not keep up with it.`);
   return {
-    handlers: handlersByType(options.handlers, options.types),
+    registry: createRegistry(options.handlers, options.types),
     batch: wholeNumber("batch", options.batch ?? 20),
     concurrency: wholeNumber("concurrency", options.concurrency ?? 20),
     leaseMs,
     graceMs: durationMs(options.grace ?? "30s", "grace"),
   };
-}
-
-/** Handlers by type; two for one type are refused, and so is a type without one. */
-export function handlersByType(handlers: RunOptions["handlers"], types?: readonly string[]): Map<string, Handler | LazyHandler> {
-  const all = new Map<string, Handler | LazyHandler>();
-  for (const handler of handlers) {
-    const type = "load" in handler ? handler.type : handler.contract.type;
-    if (all.has(type)) throw new OutboxError("DUPLICATE_HANDLER", `Expected one handler for each type, got two for "${type}".`);
-    all.set(type, handler);
-  }
-  if (types === undefined) return all;
-  return new Map(
-    types.map((type) => {
-      const handler = all.get(type);
-      if (handler !== undefined) return [type, handler];
-      throw new OutboxError("CONFIGURATION", `Expected types with a handler (${[...all.keys()].join(", ")}), got "${type}".`);
-    }),
-  );
 }
 
 function wholeNumber(name: string, value: number): number {

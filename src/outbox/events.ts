@@ -8,6 +8,7 @@ export type OutboxEvent =
   | { readonly event: "worker_lost_lease"; readonly worker: string; readonly running: number }
   | { readonly event: "worker_buried"; readonly worker: string; readonly host: string; readonly pid: number }
   | { readonly event: "jobs_rescued"; readonly returned: number; readonly dead: number }
+  | { readonly event: "handler_not_loaded"; readonly type: string; readonly error: unknown }
   | { readonly event: "job_done"; readonly job: ClaimedJob; readonly durationMs: number }
   | { readonly event: "job_retried"; readonly job: ClaimedJob; readonly failure: Failure; readonly delayMs: number; readonly timedOut: boolean }
   | { readonly event: "job_dead"; readonly job: JobName; readonly message: string }

@@ -4,10 +4,9 @@
 import { setMaxListeners } from "node:events";
 import { jittered } from "./backoff.ts";
 import type { Database } from "./database.ts";
-import type { Handler, LazyHandler } from "./define.ts";
-import { OutboxError } from "./errors.ts";
 import type { Emit } from "./events.ts";
-import type { ClaimedJob } from "./job.ts";
+import type { ClaimedJob, Outcome } from "./job.ts";
+import type { Registry } from "./registry.ts";
 import { AttemptEnded, runJob } from "./run-job.ts";
 import type { Session } from "./session.ts";
 import { openSession } from "./session.ts";
@@ -22,7 +21,7 @@ export type StopReason = "empty" | "max_jobs" | "max_time" | "signal";
 
 export interface PumpOptions {
   readonly database: Database;
-  readonly handlers: ReadonlyMap<string, Handler | LazyHandler>;
+  readonly registry: Registry;
   /** Jobs taken by one claim, at most. */
   readonly batch: number;
   /** Jobs running at once, at most. */
@@ -47,8 +46,7 @@ const rescueBatch = 100;
 
 /** Comes back when it has stopped and everything it ran is settled. */
 export async function pump(options: PumpOptions): Promise<{ stopReason: StopReason; tally: Tally }> {
-  const { database, handlers, batch, concurrency, leaseMs, maxJobs, emit } = options;
-  const types = [...handlers.keys()];
+  const { database, registry, batch, concurrency, leaseMs, maxJobs, emit } = options;
   const settler = createSettler(database, emit, leaseMs);
   const running = new Map<string, Promise<void>>();
   const doubtful = new Map<Claim, number>(); // claims whose answer was lost, and when
@@ -57,12 +55,12 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
 
   const trying = <Value>(doing: string, work: () => Promise<Value>) =>
     withRetry(options.patienceMs, work, (error, retryInMs) => emit({ event: "database_failed", doing, error, retryInMs }), options.stop);
-  const newSession = () => trying("register", () => openSession(database, { types, leaseMs, version: options.version, emit }));
+  const newSession = () => trying("register", () => openSession(database, { types: registry.types(), leaseMs, version: options.version, emit }));
 
   /** Takes up to `limit` jobs. A suspect is taken alone, and only while nothing else runs. */
   async function claim(session: Session, limit: number): Promise<ClaimedJob[]> {
     return trying("claim", async () => {
-      const next = session.nextClaim();
+      const next = session.nextClaim(registry.types());
       try {
         await settleDoubts();
         const suspects = running.size === 0 ? await claimSuspect(database, next) : [];
@@ -95,17 +93,18 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
     rescuedAt = performance.now();
   }
 
+  async function outcomeOf(job: ClaimedJob, signal: AbortSignal): Promise<Outcome> {
+    const known = registry.unloadable.has(job.type);
+    const handler = await registry.handlerOf(job.type);
+    if (handler !== null) return runJob(job, { handler, signal, complete: (which, work) => completeJob(database, which, work), emit });
+    if (!known) emit({ event: "handler_not_loaded", type: job.type, error: registry.unloadable.get(job.type) });
+    return { kind: "released" };
+  }
+
   function start(job: ClaimedJob, signal: AbortSignal): void {
-    const handler = handlers.get(job.type);
-    if (handler === undefined) throw new OutboxError("CONFIGURATION", `A job of type "${job.type}" was claimed, but only ${types.join(", ")} were asked for.`);
     const attempt = (async () => {
       const startedAt = performance.now();
-      const outcome = await runJob(job, {
-        handler,
-        signal,
-        complete: (which, work) => completeJob(database, which, work),
-        emit,
-      });
+      const outcome = await outcomeOf(job, signal);
       await settler.settle({ job, outcome, durationMs: performance.now() - startedAt });
     })().finally(() => {
       running.delete(job.id);
@@ -128,6 +127,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
         emit({ event: "worker_lost_lease", worker: session.worker, running: running.size });
         await session.close();
         session = await newSession();
+        rescuedAt = Number.NEGATIVE_INFINITY; // the jobs of the lost session are the first to be looked for
         attempts = attemptsUnder(session.lost, options.halt);
       }
       await trying("rescue", rescue);

@@ -2,7 +2,7 @@
 
 import { backoffMs } from "./backoff.ts";
 import type { Transaction } from "./database.ts";
-import type { Contract, Handler, JobContext, LazyHandler } from "./define.ts";
+import type { Contract, Handler, JobContext } from "./define.ts";
 import { FinalError, LeaseLostError, PayloadError, PayloadTooLargeError, RetryAfter } from "./errors.ts";
 import type { Emit } from "./events.ts";
 import { failureOf } from "./failure.ts";
@@ -24,7 +24,7 @@ export class AttemptEnded extends Error {
 }
 
 export interface RunJobOptions {
-  readonly handler: Handler | LazyHandler;
+  readonly handler: Handler;
   /** Ends the attempt from outside; its reason is an AttemptEnded. */
   readonly signal: AbortSignal;
   /** Runs `work` and the fenced completion in one transaction; throws LeaseLostError when the fence no longer holds. */
@@ -34,7 +34,7 @@ export interface RunJobOptions {
 
 /** Never throws, and always comes back: at the latest when the time limit has passed, even if the handler never settles. */
 export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<Outcome> {
-  let contract: Contract | null = null;
+  const { contract } = options.handler;
   const completion = { done: false };
   const attempt = new AbortController();
   const end = () => attempt.abort(options.signal.reason);
@@ -44,14 +44,11 @@ export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<O
     options.signal.addEventListener("abort", end, { once: true });
     const ended = whenAborted(attempt.signal);
 
-    const handler = await Promise.race([loaded(options.handler), ended]);
-    contract = handler.contract;
     const payload = checkPayload(contract, job.payload);
-
-    const timeoutMs = contract.timeoutMs;
+    const { timeoutMs } = contract;
     timer = setTimeout(() => attempt.abort(new AttemptEnded("timed_out", `the attempt took longer than its limit of ${timeoutMs} ms`)), timeoutMs);
     const context = contextOf(job, attempt.signal, timeoutMs, options, () => (completion.done = true));
-    const running = (async () => handler.run(payload, context))();
+    const running = (async () => options.handler.run(payload, context))();
     running.catch(() => undefined); // when the attempt has ended first, what the handler still throws is of no interest
 
     const result = await Promise.race([running, ended]);
@@ -71,10 +68,6 @@ export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<O
 
 function resultJson({ type }: ClaimedJob, result: unknown): string | null {
   return result === undefined ? null : toJson(type, result, "the handler's result", maxResultBytes);
-}
-
-async function loaded(handler: Handler | LazyHandler): Promise<Handler> {
-  return "load" in handler ? handler.load() : handler;
 }
 
 /** Rejects with the signal's reason once it is aborted. */
@@ -115,7 +108,7 @@ function contextOf(job: ClaimedJob, signal: AbortSignal, timeoutMs: number, { co
   };
 }
 
-function failed(job: ClaimedJob, contract: Contract | null, error: unknown): Outcome {
+function failed(job: ClaimedJob, contract: Contract, error: unknown): Outcome {
   if (error instanceof AttemptEnded && error.why === "stopping") return { kind: "released" };
   if ((error instanceof AttemptEnded && error.why === "lease_lost") || error instanceof LeaseLostError) return { kind: "lost" };
 
@@ -130,9 +123,9 @@ function failed(job: ClaimedJob, contract: Contract | null, error: unknown): Out
 }
 
 /** The contract's backoff may be the app's own function; when that throws, the default serves. */
-function ownBackoff(contract: Contract | null, job: ClaimedJob, error: unknown): number {
+function ownBackoff(contract: Contract, job: ClaimedJob, error: unknown): number {
   try {
-    return backoffMs(contract?.retry ?? {}, job.attempt, error);
+    return backoffMs(contract.retry, job.attempt, error);
   } catch {
     return backoffMs({}, job.attempt, error);
   }

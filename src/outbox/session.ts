@@ -16,7 +16,7 @@ export interface Session {
   /** Aborted, with an AttemptEnded, when the lease is lost: the jobs of this session belong to others then. */
   readonly lost: AbortSignal;
   /** What the next claim names: this worker and a token that no claim has named before. */
-  nextClaim(): Claim;
+  nextClaim(types: readonly string[]): Claim;
   /** Stops the beats and removes the row. */
   close(): Promise<void>;
 }
@@ -74,7 +74,7 @@ export async function openSession(database: Database, { types, leaseMs, version,
   return {
     worker,
     lost: lost.signal,
-    nextClaim: () => ({ worker, token: (token += 1), types }),
+    nextClaim: (claimable) => ({ worker, token: (token += 1), types: claimable }),
     async close() {
       closing.abort();
       await beating;

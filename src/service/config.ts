@@ -5,15 +5,15 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Endpoint } from "../handlers/sync/endpoints.ts";
-import type { Handler, LazyHandler } from "../outbox/define.ts";
 import { OutboxError } from "../outbox/errors.ts";
+import type { HandlerEntry } from "../outbox/registry.ts";
 
 /** What outbox.config.ts may say. Everything is optional; an environment variable beats its entry here. */
 export interface OutboxConfig {
   /** The Postgres to use; DATABASE_URL. Without one, outside production, an embedded Postgres is started. */
   readonly connection?: string;
   /** The app's own handlers, beside the built-in ones. */
-  readonly handlers?: readonly (Handler | LazyHandler)[];
+  readonly handlers?: readonly HandlerEntry[];
   /** Where data.sync may read and write, by name. */
   readonly endpoints?: Readonly<Record<string, Endpoint>>;
   /** SMTP_URL and MAIL_FROM. */
@@ -41,7 +41,7 @@ export interface Settings {
   readonly embeddedDir: string;
   readonly pdfFont: string | null;
   readonly endpoints: Readonly<Record<string, Endpoint>>;
-  readonly handlers: readonly (Handler | LazyHandler)[];
+  readonly handlers: readonly HandlerEntry[];
   readonly apiUrl: string;
   readonly logLevel: LogLevel;
   readonly logFormat: "json" | "text" | null;

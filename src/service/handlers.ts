@@ -1,16 +1,14 @@
 // The built-in handlers, wired to the settings. Each is loaded when the first job of its type is claimed.
 
-import type { Handler, LazyHandler } from "../outbox/define.ts";
+import type { LazyHandler } from "../outbox/define.ts";
+import type { HandlerEntry } from "../outbox/registry.ts";
+import { typeOf } from "../outbox/registry.ts";
 import type { Settings } from "./config.ts";
 
 /** The app's handlers and the built-in ones; a handler of the app takes the place of a built-in one. */
-export function handlersOf(settings: Settings): (Handler | LazyHandler)[] {
+export function handlersOf(settings: Settings): HandlerEntry[] {
   const own = new Set(settings.handlers.map(typeOf));
   return [...settings.handlers, ...builtIn(settings).filter(({ type }) => !own.has(type))];
-}
-
-export function typeOf(handler: Handler | LazyHandler): string {
-  return "load" in handler ? handler.type : handler.contract.type;
 }
 
 function builtIn({ smtpUrl, mailFrom, mailDir, documentsDir, pdfFont, endpoints, production }: Settings): LazyHandler[] {

@@ -32,6 +32,8 @@ function lineOf(event: OutboxEvent): Line {
       return line("info", `worker ${event.worker} (pid ${event.pid} on ${event.host}) was silent for longer than its lease and was removed`, { worker: event.worker, host: event.host, pid: event.pid });
     case "jobs_rescued":
       return line("info", `${event.returned} jobs of dead workers were returned, ${event.dead} had used up their attempts`, { returned: event.returned, dead: event.dead });
+    case "handler_not_loaded":
+      return line("error", `the handler of ${event.type} did not load, so its jobs wait, no attempt spent: ${failureOf(event.error).message}`, { type: event.type, error: failureOf(event.error).message });
     case "job_done":
       return line("info", `${event.job.type} ${event.job.id} was done in ${Math.round(event.durationMs)} ms`, { ...named(event.job), durationMs: Math.round(event.durationMs) });
     case "job_retried":

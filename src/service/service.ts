@@ -2,8 +2,8 @@
 
 import { join } from "node:path";
 import type { Database } from "../outbox/database.ts";
-import type { Handler, LazyHandler } from "../outbox/define.ts";
 import { OutboxError } from "../outbox/errors.ts";
+import type { HandlerEntry } from "../outbox/registry.ts";
 import type { Emit } from "../outbox/events.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { outboxOver } from "../outbox/outbox.ts";
@@ -18,7 +18,7 @@ export interface Service {
   readonly embedded: boolean;
   readonly database: Database;
   readonly outbox: Outbox;
-  readonly handlers: readonly (Handler | LazyHandler)[];
+  readonly handlers: readonly HandlerEntry[];
   close(): Promise<void>;
 }
 

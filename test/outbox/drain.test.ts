@@ -25,7 +25,7 @@ describe("what a drain does", () => {
     await test.outbox.enqueueMany(clientOf(test), Array.from({ length: 45 }, (_, n) => work.job({ n })));
     await test.aJob({ run_at: new Date("2031-01-01T00:00:00Z") });
     const report = await test.outbox.drain({ handlers: [succeeds] });
-    expect(report).toEqual({ done: 45, retried: 0, dead: 0, released: 0, lost: 0, remaining: 0, stopReason: "empty", nextDueAt: new Date("2031-01-01T00:00:00Z"), unhandled: [] });
+    expect(report).toEqual({ done: 45, retried: 0, dead: 0, released: 0, lost: 0, remaining: 0, stopReason: "empty", nextDueAt: new Date("2031-01-01T00:00:00Z"), unhandled: [], unloadable: [] });
     expect(await test.outbox.counts()).toMatchObject({ done: 45, pending: 1, processing: 0 });
   });
 
@@ -195,10 +195,16 @@ describe("a job that fails", () => {
     expect((await test.job(id)).last_error).toContain(text);
   });
 
-  it("because its handler's module does not load is tried again", async () => {
+  it("to find a handler that loads waits, no attempt spent, is reported, and holds nobody up", async () => {
     const id = await test.aJob();
-    await test.outbox.drain({ handlers: [{ type: "work", load: () => Promise.reject(new Error("Cannot find module")) }] });
-    expect(await test.job(id)).toMatchObject({ status: "pending", attempts: 1, last_error: "Error: Cannot find module" });
+    const other = await test.aJob({ type: "other" });
+    const broken = { type: "work", load: () => Promise.reject(new Error("Cannot find module")) };
+    const fine = handle(defineJob({ type: "other" }), () => Promise.resolve());
+    const report = await test.outbox.drain({ handlers: [broken, fine] });
+    expect(report).toMatchObject({ done: 1, released: 1, stopReason: "empty", unloadable: ["work"], unhandled: [{ type: "work", count: 1 }] });
+    expect(await test.job(id)).toMatchObject({ status: "pending", attempts: 0 });
+    expect((await test.job(other)).status).toBe("done");
+    expect(test.events.filter(({ event }) => event === "handler_not_loaded")).toHaveLength(1);
   });
 });
 

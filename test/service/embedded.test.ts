@@ -55,7 +55,7 @@ async function aUser(dir = dataDir): Promise<User> {
 
 function spawnUser(dir: string): ChildProcess {
   const script = resolve(import.meta.dirname, "../support/use-embedded.ts");
-  const child = spawn(process.execPath, ["--import", "tsx", script, dir], { stdio: ["pipe", "pipe", "inherit"], timeout: 60_000 });
+  const child = spawn(process.execPath, ["--import", "tsx", script, dir], { stdio: ["pipe", "pipe", "inherit"], timeout: 90_000 });
   children.push(child);
   return child;
 }
@@ -72,7 +72,7 @@ async function query(url: string, sql: string): Promise<unknown[]> {
 
 const stateOf = async (dir = dataDir): Promise<string> => (await embeddedStatus(dir)).state;
 
-test("it is started when somebody needs it, stopped by its last user, and keeps the data", async () => {
+test("it is started when somebody needs it, stopped by its last user, and keeps the data", { timeout: 90_000 }, async () => {
   expect(await stateOf()).toBe("new");
   const first = await openEmbedded({ dataDir, settings });
   const second = await openEmbedded({ dataDir, settings });
@@ -122,7 +122,7 @@ test("after its only user was killed the next one finds it, and stops it when it
   expect(await stateOf()).toBe("stopped");
 });
 
-test("three processes that start at the same time in a new folder share one server", async () => {
+test("three processes that start at the same time in a new folder share one server", { timeout: 90_000 }, async () => {
   const fresh = join(folder, "fresh");
   const users = await Promise.all([aUser(fresh), aUser(fresh), aUser(fresh)]);
   expect(users.filter((user) => user.started)).toHaveLength(1);
@@ -131,10 +131,10 @@ test("three processes that start at the same time in a new folder share one serv
   expect(await stateOf(fresh)).toBe("stopped");
 });
 
-test("a folder whose making was killed halfway is made anew", async () => {
+test("a folder whose making was killed halfway is made anew", { timeout: 90_000 }, async () => {
   const half = join(folder, "half");
   await mkdir(half, { mode: 0o711 });
-  const changes = watch(half, { signal: AbortSignal.timeout(20_000) });
+  const changes = watch(half, { signal: AbortSignal.timeout(60_000) });
   const child = spawnUser(half);
   for await (const { filename } of changes) if (filename?.startsWith("making-")) break;
   child.kill("SIGKILL");

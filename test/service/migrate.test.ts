@@ -1,12 +1,11 @@
 // Migrations: applied once whoever asks, whole or not at all, and never against a database of a newer program.
 
-import { spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { migrate, migrationStatus } from "../../src/service/migrate.ts";
@@ -65,19 +64,30 @@ test("Prisma sees the migrations as its own", async () => {
   expect(await diagnose(db.url, ours)).toMatchObject({ hasMigrationsTable: true, failedMigrationNames: [], editedMigrationNames: [], history: null });
 });
 
-test("five processes that migrate at once all succeed, and one of them applies", async () => {
+test("five processes that migrate at once all succeed, and one of them applies", { timeout: 90_000 }, async () => {
+  // Nobody may begin before all five are there, so the lock they need is held until then.
+  const barrier = new pg.Client({ connectionString: db.url });
+  await barrier.connect();
+  await barrier.query("select pg_advisory_lock(72707369)");
   const script = resolve(import.meta.dirname, "../support/migrate-once.ts");
-  const processes = Array.from({ length: 5 }, () => {
-    const child = spawn(process.execPath, ["--import", "tsx", script, db.url, ours], { stdio: ["pipe", "pipe", "inherit"], timeout: 25_000 });
-    return { child, lines: createInterface({ input: child.stdout })[Symbol.asyncIterator](), ended: once(child, "exit") };
-  });
-  for (const { lines } of processes) expect((await lines.next()).value).toBe("ready");
-  for (const { child } of processes) child.stdin.end("go\n");
-  const applied = await Promise.all(processes.map(async ({ lines }) => JSON.parse(String((await lines.next()).value)) as string[]));
-  for (const { ended } of processes) expect(await ended).toEqual([0, null]);
+  const run = promisify(execFile);
+  const processes = Array.from({ length: 5 }, () => run(process.execPath, ["--import", "tsx", script, db.url, ours], { timeout: 80_000 }));
+  const ended = Promise.allSettled(processes);
+  try {
+    await expect.poll(migrating, { timeout: 60_000 }).toBe(5);
+    expect(await tables()).toEqual([]);
+  } finally {
+    await barrier.end();
+    await ended;
+  }
+  const applied = await Promise.all(processes.map(async (child) => JSON.parse((await child).stdout) as string[]));
   expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
-  expect((await migrationStatus(db.url, ours)).pending).toEqual([]);
+  expect(await migrationStatus(db.url, ours)).toMatchObject({ pending: [], failed: [] });
 });
+
+async function migrating(): Promise<number | null> {
+  return (await db.pool.query("select from pg_stat_activity where application_name = 'postcommit-migrate' and datname = current_database()")).rowCount;
+}
 
 test("a migration that fails is rolled back whole and recorded, and the next run refuses and says what to do", async () => {
   await aMigration("1_good", "create table good (id int);");

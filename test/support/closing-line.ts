@@ -1,7 +1,6 @@
 // A reporter whose one line is the last that a run prints: "123 passed, 0 failed". A file that could not be loaded and
 // an error outside of any test count as failures, so that the line is never better than the run was.
 
-import { writeSync } from "node:fs";
 import type { Reporter } from "vitest/node";
 
 export function closingLine(): Reporter {
@@ -13,7 +12,7 @@ export function closingLine(): Reporter {
         // For example the global setup failed, and no test was ever begun.
         const failed = count.failed === 0 && code !== 0 ? 1 : count.failed;
         const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : "";
-        writeSync(process.stdout.fd, `${count.passed} passed, ${failed} failed${skipped}\n`);
+        process.stdout.write(`${count.passed} passed, ${failed} failed${skipped}\n`);
       });
     },
     onTestRunEnd: (files, unhandledErrors) => {

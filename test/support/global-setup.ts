@@ -65,7 +65,7 @@ async function openServer(): Promise<{ url: string; close(): Promise<void> }> {
 async function dropLeftovers(admin: pg.Client): Promise<void> {
   const { rows } = await admin.query<{ name: string }>(
     `select datname as name from pg_database
-      where datname like 'postcommit\\_test\\_%'
+      where datname like 'postcommit\\_test\\_%' and pg_get_userbyid(datdba) = current_user
         and not exists (select from pg_stat_activity a where a.datname = pg_database.datname)
         and not exists (select from pg_stat_activity a where a.application_name = 'postcommit-test-run-' || split_part(pg_database.datname, '_', 3))`,
   );

@@ -45,7 +45,7 @@ export async function mutate(prisma: PrismaClient, call: MutationCall): Promise<
     }
     checkCount(call, expected, seen.count);
     await showSamples(io, seen);
-    if (!(await ask(io, `${sentence(mutation, "", seen.count)}?`))) {
+    if (!(await ask(io, `${sentence(mutation, "do", seen.count)}?`))) {
       await note(io, request, "Nothing was changed.");
       return 2;
     }
@@ -81,7 +81,7 @@ async function reportDryRun({ request, mutation, io }: MutationCall, { count, sa
     return printValue(io, { dryRun: true, operation: mutation.operation, count, change: mutation.change, samples }, request);
   }
   await printValue(io, count, request);
-  await note(io, request, `Dry run, nothing was changed. ${sentence(mutation, "would ", count)}.`);
+  await note(io, request, `Dry run, nothing was changed. ${sentence(mutation, "would", count)}.`);
   if (count > 0 && !request.quiet) await showSamples(io, { count, samples });
 }
 
@@ -94,14 +94,21 @@ async function showSamples(io: CommandIo, { count, samples }: Preview): Promise<
 async function report({ request, mutation, io }: MutationCall, count: number): Promise<void> {
   await printValue(io, request.json || request.ndjson ? { dryRun: false, operation: mutation.operation, count, change: mutation.change } : count, request);
   if (count === 0) return note(io, request, "No job is selected by where; nothing was changed.");
-  await note(io, request, `${sentence(mutation, "", count)}: done. Next: ${next(mutation)}`);
+  await note(io, request, `${sentence(mutation, "did", count)}. Next: ${next(mutation)}`);
 }
 
-/** "Set status to "pending" on 3 jobs", with `would `: "Would set …". */
-function sentence(mutation: Mutation, would: string, count: number): string {
-  const settings = Object.entries(mutation.change ?? {}).map(([name, value]) => `${name} to ${visibleJson(value)}`);
-  const text = mutation.change === null ? `${would}delete ${jobs(count)}` : `${would}set ${settings.join(", ")} on ${jobs(count)}`;
-  return text.charAt(0).toUpperCase() + text.slice(1);
+const verbs = {
+  would: { remove: "Would delete", set: "Would set" },
+  do: { remove: "Delete", set: "Set" },
+  did: { remove: "Deleted", set: "Set" },
+};
+
+/** "Would set status to "pending" on 3 jobs", "Delete 1 job", "Deleted 1 job". */
+function sentence(mutation: Mutation, tense: keyof typeof verbs, count: number): string {
+  const { remove, set } = verbs[tense];
+  if (mutation.change === null) return `${remove} ${jobs(count)}`;
+  const settings = Object.entries(mutation.change).map(([name, value]) => `${name} to ${visibleJson(value)}`);
+  return `${set} ${settings.join(", ")} on ${jobs(count)}`;
 }
 
 function jobs(count: number): string {

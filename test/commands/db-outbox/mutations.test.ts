@@ -40,7 +40,7 @@ async function untilBlocked(statement: string): Promise<void> {
 }
 
 async function ledger(): Promise<unknown[]> {
-  return (await db.pool.query("select actor, action, filter, change, count, reason from outbox_action order by id")).rows;
+  return (await db.pool.query<object>("select actor, action, filter, change, count, reason from outbox_action order by id")).rows;
 }
 
 async function expectRefused(promise: Promise<Ran>, sentence: string | RegExp): Promise<Ran> {
@@ -384,6 +384,7 @@ describe("a mutation", () => {
     const ran = await run(db.url, "deleteMany", '{"where":{"status":"done"}}', { json: true });
     expect(JSON.parse(ran.out)).toEqual({ dryRun: false, operation: "deleteMany", count: 1, change: null });
     expect((await run(db.url, "deleteMany", '{"where":{"status":"cancelled"}}', { quiet: true })).err).toBe("");
+    expect((await run(db.url, "deleteMany", '{"where":{"status":"error"}}', { yes: true })).err).toMatch(/^Deleted 1 job\. Next: npm run app:cli db outbox groupBy /);
   });
 
   it("that deadlocks with a worker is tried again", async () => {

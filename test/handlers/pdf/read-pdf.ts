@@ -20,8 +20,26 @@ export interface PageContent {
   readonly pieces: readonly Piece[];
 }
 
+/** The part of pdf.js that is used. unpdf's own types are those of pdfjs-dist, which it does not bring along. */
+interface PdfDocument {
+  readonly numPages: number;
+  getPage(number: number): Promise<{
+    getViewport(options: { scale: number }): { width: number; height: number };
+    getTextContent(): Promise<{ items: readonly (TextItem | { readonly type: string })[] }>;
+  }>;
+}
+
+interface TextItem {
+  readonly str: string;
+  readonly hasEOL: boolean;
+  readonly width: number;
+  /** A matrix: size, skew, skew, size, x, y. It counts from the foot of the page. */
+  readonly transform: readonly number[];
+}
+
 export async function readPdf(path: string): Promise<{ pages: PageContent[]; text: string; info: Record<string, unknown> }> {
-  const document = await getDocumentProxy(new Uint8Array(await readFile(path)));
+  const proxy = await getDocumentProxy(new Uint8Array(await readFile(path)));
+  const document = proxy as unknown as PdfDocument; // see PdfDocument
   const pages: PageContent[] = [];
   for (let number = 1; number <= document.numPages; number += 1) {
     const page = await document.getPage(number);
@@ -32,12 +50,11 @@ export async function readPdf(path: string): Promise<{ pages: PageContent[]; tex
     for (const item of items) {
       if (!("str" in item)) continue;
       text += item.str + (item.hasEOL ? "\n" : "");
-      // transform is a matrix: size, skew, skew, size, x, y. It counts from the foot of the page.
-      const [, , , size = 0, left = 0, baseline = 0] = item.transform as number[];
+      const [, , , size = 0, left = 0, baseline = 0] = item.transform;
       if (item.str.trim() !== "") pieces.push({ text: item.str, left, right: left + item.width, baseline, size });
     }
     pages.push({ width, height, text: text.replace(/[^\S\n]+/gu, " "), pieces });
   }
-  const { info } = await getMeta(document);
+  const { info } = await getMeta(proxy);
   return { pages, text: pages.map((page) => page.text).join("\n"), info };
 }

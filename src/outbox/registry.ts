@@ -1,0 +1,73 @@
+// Which handler runs which type. A lazy one is loaded when the first job of its type is claimed.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Handler, LazyHandler } from "./define.ts";
+import { OutboxError } from "./errors.ts";
+
+const loadTimeoutMs = 60_000;
+
+export interface Registry {
+  /** The types to be claimed: all that were asked for, without those whose handler turned out not to load. */
+  types(): string[];
+  /** Types whose handler did not load, with the reason. */
+  readonly unloadable: ReadonlyMap<string, unknown>;
+  /** The handler; null when it does not load, and then its type is claimed no more. */
+  handlerOf(type: string): Promise<Handler | null>;
+}
+
+export type HandlerEntry = Handler | LazyHandler;
+
+export function typeOf(entry: HandlerEntry): string {
+  return "load" in entry ? entry.type : entry.contract.type;
+}
+
+/** Two handlers for one type are refused, and so is a type without one. `types`: only these. */
+export function createRegistry(entries: readonly HandlerEntry[], types?: readonly string[]): Registry {
+  const all = new Map<string, HandlerEntry>();
+  for (const entry of entries) {
+    const type = typeOf(entry);
+    if (all.has(type)) throw new OutboxError("DUPLICATE_HANDLER", `Expected one handler for each type, got two for "${type}".`);
+    all.set(type, entry);
+  }
+  for (const type of types ?? []) {
+    if (!all.has(type)) throw new OutboxError("CONFIGURATION", `Expected types with a handler (${[...all.keys()].join(", ")}), got "${type}".`);
+  }
+  const asked = [...new Set(types ?? all.keys())];
+  const loading = new Map<string, Promise<Handler | null>>();
+  const unloadable = new Map<string, unknown>();
+
+  async function load(type: string): Promise<Handler | null> {
+    const entry = all.get(type);
+    try {
+      if (entry === undefined) throw new Error(`a job of type "${type}" was claimed, but only ${asked.join(", ")} were asked for`);
+      return "load" in entry ? await loaded(entry) : entry;
+    } catch (error) {
+      // What fails here is the installation or the configuration, not the job: no attempt may be spent on it.
+      unloadable.set(type, error);
+      return null;
+    }
+  }
+
+  return {
+    types: () => asked.filter((type) => !unloadable.has(type)),
+    unloadable,
+    handlerOf(type) {
+      const known = loading.get(type) ?? load(type);
+      loading.set(type, known);
+      return known;
+    },
+  };
+}
+
+async function loaded({ type, load }: LazyHandler): Promise<Handler> {
+  const over = new AbortController();
+  const late = sleep(loadTimeoutMs, null, { signal: over.signal }).then(() => {
+    throw new Error(`the handler of "${type}" did not load within ${loadTimeoutMs} ms`);
+  });
+  late.catch(() => undefined); // rejected too when the load was in time
+  try {
+    return await Promise.race([load(), late]);
+  } finally {
+    over.abort();
+  }
+}
