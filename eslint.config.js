@@ -1,12 +1,21 @@
 // The habits that a machine can check, and the direction of imports:
 // cli.ts, scripts -> commands -> service -> http, handlers -> outbox -> node:
-import { importX } from "eslint-plugin-import-x";
 import tseslint from "typescript-eslint";
 
-const oneWay = (target, ...from) => ({
-  target: `./src/${target}`,
-  from: from.map((folder) => `./src/${folder}`),
-  message: "Imports run one way: commands -> service -> http, handlers -> outbox.",
+/** `files` of src/ must not import from these folders of src/. */
+const mayNotImport = (files, folders, more = []) => ({
+  files: [`src/${files}`],
+  rules: {
+    "no-restricted-imports": [
+      "error",
+      {
+        patterns: [
+          { regex: `^(\\.\\./)+(${folders.join("|")})/`, message: "Imports run one way: commands -> service -> http, handlers -> outbox." },
+          ...more,
+        ],
+      },
+    ],
+  },
 });
 
 export default tseslint.config(
@@ -14,7 +23,6 @@ export default tseslint.config(
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js"] } } },
-    plugins: { "import-x": importX },
     rules: {
       "@typescript-eslint/no-floating-promises": "error",
       "@typescript-eslint/no-misused-promises": "error",
@@ -24,30 +32,17 @@ export default tseslint.config(
       "@typescript-eslint/no-unnecessary-condition": ["error", { allowConstantLoopConditions: "only-allowed-literals" }],
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
       "no-empty": "error",
-      "import-x/no-cycle": "error",
-      "import-x/no-restricted-paths": [
-        "error",
-        {
-          basePath: import.meta.dirname,
-          zones: [
-            oneWay("outbox", "handlers", "http", "service", "commands"),
-            oneWay("handlers", "http", "service", "commands"),
-            oneWay("http", "handlers", "service", "commands"),
-            oneWay("service", "commands"),
-          ],
-        },
-      ],
     },
   },
-  {
-    files: ["src/outbox/**"],
-    rules: {
-      "no-restricted-imports": [
-        "error",
-        { patterns: [{ regex: "^(?!node:|\\.)", message: "The core imports node: and itself, nothing else." }] },
-      ],
-    },
-  },
+  mayNotImport("outbox/**", ["handlers", "http", "service", "commands"], [
+    { regex: "^(?!node:|\\.)", message: "The core imports node: and itself, nothing else." },
+  ]),
+  mayNotImport("handlers/**", ["http", "service", "commands"]),
+  mayNotImport("handlers/*.ts", ["http", "service", "commands"], [
+    { regex: "^\\./[^/]+\\.ts$", message: "A handler does not import another handler: what they share stands in a folder beside them." },
+  ]),
+  mayNotImport("http/**", ["handlers", "service", "commands"]),
+  mayNotImport("service/**", ["commands"]),
   {
     files: ["src/**"],
     ignores: ["src/service/config.ts"],

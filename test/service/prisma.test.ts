@@ -48,6 +48,17 @@ it("its settings end with it: the next transaction on the connection can write a
   expect((await db.pool.query("select 1 from outbox")).rowCount).toBe(1);
 });
 
+it("a session is in UTC whatever the database's zone, and keeps the options of its URL", async () => {
+  await db.pool.query(`alter database ${new URL(db.url).pathname.slice(1)} set timezone to 'America/New_York'`);
+  const other = await openPrisma(`${db.url}?options=${encodeURIComponent("-c work_mem=5MB")}`);
+  try {
+    const settings = await other.prisma.$queryRaw`select current_setting('TimeZone') as zone, current_setting('work_mem') as memory`;
+    expect(settings).toEqual([{ zone: "UTC", memory: "5MB" }]);
+  } finally {
+    await other.close();
+  }
+});
+
 it("no more than two connections are open at once, and none after close", async () => {
   const other = await openPrisma(`${db.url}?application_name=counted`);
   const open = "select count(*)::int as count from pg_stat_activity where datname = current_database() and application_name = 'counted'";

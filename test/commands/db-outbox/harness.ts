@@ -8,6 +8,8 @@ import type { CommandIo } from "../../../src/commands/output.ts";
 
 export interface Terminal {
   readonly stdin?: string | Buffer;
+  /** Instead of `stdin`: called when the question is there, types what it returns. */
+  readonly whenAsked?: () => Promise<string>;
   readonly tty?: boolean;
   readonly columns?: number;
 }
@@ -18,12 +20,19 @@ export interface MemoryIo extends CommandIo {
 }
 
 /** `tty` makes all three streams a terminal. */
-export function memoryIo({ stdin = "", tty = false, columns = 80 }: Terminal = {}): MemoryIo {
+export function memoryIo({ stdin = "", whenAsked, tty = false, columns = 80 }: Terminal = {}): MemoryIo {
   const [input, output, errors] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  input.end(stdin);
+  if (whenAsked === undefined) input.end(stdin);
   const texts = { out: "", err: "" };
   output.on("data", (chunk: Buffer) => (texts.out += chunk.toString()));
-  errors.on("data", (chunk: Buffer) => (texts.err += chunk.toString()));
+  errors.on("data", (chunk: Buffer) => {
+    texts.err += chunk.toString();
+    if (whenAsked === undefined || !chunk.includes("[y/N]")) return;
+    whenAsked().then(
+      (answer) => input.end(answer),
+      (error: unknown) => input.destroy(error instanceof Error ? error : new Error(String(error))),
+    );
+  });
   return {
     stdin: input as unknown as NodeJS.ReadStream, // a stream without the methods of a terminal, which nobody calls
     stdout: output,

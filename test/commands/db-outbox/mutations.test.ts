@@ -218,6 +218,7 @@ const notRoutine: [string, object][] = [
   ["deleteMany", { where: { status: "pending" } }],
   ["deleteMany", { where: { status: { in: ["done", "error"] } } }],
   ["updateMany", { where: { status: "done" }, data: { status: "pending" } }],
+  ["updateMany", { where: { status: { in: ["error", "done"] } }, data: { status: "pending" } }],
   ["updateMany", { where: { status: "processing" }, data: { status: "pending" } }],
   ["updateMany", { where: { status: "pending" }, data: { status: "cancelled" } }],
   ["updateMany", { where: { status: "pending" }, data: { priority: 10 } }],
@@ -260,6 +261,16 @@ describe("everything else needs a yes:", () => {
     expect(ran.err).toContain('Set status to "cancelled" on 1 job? [y/N] ');
     expect(ran.err).toContain("Nothing was changed.");
     expect(await snapshot()).toEqual(before);
+  });
+
+  it("a yes is for the count that was shown: when there are more by then, nothing is changed", async () => {
+    const whenAsked = async (): Promise<string> => {
+      await insertJob(db.pool, { status: "error" });
+      return "y\n";
+    };
+    const ran = await run(db.url, "deleteMany", '{"where":{"status":"error"}}', {}, { tty: true, whenAsked });
+    expect([ran.code, ran.refusal]).toEqual([2, expect.stringContaining("Expected 1 job, found 2. Nothing was changed.")]);
+    expect(await statusCounts(db.pool)).toEqual({ ...oneOfEach, error: 2 });
   });
 
   it("a quote in the request survives the shell in the line to run", async () => {
