@@ -51,10 +51,13 @@ export function createContext(io: CommandIo, root: string): CommandContext & { e
 /** The sentence for people and the code for machines; only what nobody expected comes with its stack. */
 export function explain(error: unknown): { sentence: string; exitCode: number } {
   if (error instanceof OutboxError) return { sentence: error.message, exitCode: exitCodeOf(error) };
+  const sqlState = error instanceof Error && "code" in error ? error.code : null;
+  if (sqlState === "40P01" || sqlState === "40001" || sqlState === "55P03") {
+    return { sentence: `The database was too busy with the same rows: ${messageOf(error)}. Nothing was changed; try again.`, exitCode: exitCodes.unexpected };
+  }
   if (isTransient(error)) {
     return { sentence: `The database cannot be reached: ${messageOf(error)}. Check DATABASE_URL and that Postgres runs.`, exitCode: exitCodes.unreachable };
   }
-  const sqlState = error instanceof Error && "code" in error ? error.code : null;
   if (sqlState === "42P01" || sqlState === "42703") {
     return { sentence: `The database is not migrated: ${messageOf(error)}. Run \`npm run app:cli migrate\`.`, exitCode: exitCodes.configuration };
   }

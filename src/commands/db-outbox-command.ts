@@ -1,6 +1,7 @@
 // Puts `db outbox` on the command line; what it does is in db-outbox.ts.
 
 import type { Command } from "commander";
+import { OutboxError } from "../outbox/errors.ts";
 import { chooseDatabase } from "../service/service.ts";
 import type { CommandContext } from "./context.ts";
 import { wholeNumber } from "./flags.ts";
@@ -42,6 +43,7 @@ export function dbOutboxCommand(program: Command, context: CommandContext): void
 `)
     .addHelpText("after", "\nDeleting done or cancelled jobs and putting failed or cancelled ones back to pending needs no --yes; every other change does, off a terminal.\nExit codes: 0 done (also when nothing was selected), 2 usage or missing confirmation, 69 database unreachable, 78 configuration.")
     .action(async (operation: string, input: string | undefined, flags: OutboxFlags) => {
+      refuseIdleFlags(operation, flags);
       const { dbOutbox } = await import("./db-outbox.ts");
       const chosen = await chooseDatabase(await context.settings(), context.root);
       try {
@@ -63,4 +65,13 @@ export function dbOutboxCommand(program: Command, context: CommandContext): void
         await chosen.close();
       }
     });
+}
+
+/** A read changes nothing anyway: who asks for a dry run of one has another operation in mind. */
+function refuseIdleFlags(operation: string, flags: OutboxFlags): void {
+  if (/many$/i.test(operation) && operation !== "findMany") return;
+  const idle = (["dryRun", "yes", "confirm", "reason"] as const).filter((name) => flags[name] !== undefined);
+  if (idle.length === 0) return;
+  const names = idle.map((name) => (name === "dryRun" ? "--dry-run" : `--${name}`)).join(", ");
+  throw new OutboxError("USAGE", `Expected ${names} with deleteMany or updateMany only, got it with ${operation}, which changes nothing.`);
 }

@@ -167,6 +167,7 @@ describe("exit codes and sentences", () => {
     [["jobs:drain", "extra"], "too many arguments"],
     [["db", "outbox", "findMny"], "findMany"],
     [["db", "outbox", "findMany", '{"take":5,}'], "^"],
+    [["db", "outbox", "findMany", "--dry-run", "--yes"], "--dry-run, --yes with deleteMany or updateMany only"],
     [["db", "outbox"], "missing required argument"],
     [["health:api", "--url", "ftp://x"], "http://host:port"],
   ])("%j: exit 2 with a sentence that helps", async (args, sentence) => {
