@@ -14,6 +14,7 @@ import type { Tally } from "./settle.ts";
 import { completeJob, createSettler } from "./settle.ts";
 import type { Claim } from "./store/claim.ts";
 import { claimJobs, claimSuspect, unclaim } from "./store/claim.ts";
+import { hasSuspects } from "./inspect.ts";
 import { buryWorkers, rescueJobs } from "./store/workers.ts";
 import { isTransient, withRetry } from "./transient.ts";
 
@@ -43,6 +44,7 @@ export interface PumpOptions {
 }
 
 const rescueBatch = 100;
+const suspectPauseMs = 1000;
 
 /** Comes back when it has stopped and everything it ran is settled. */
 export async function pump(options: PumpOptions): Promise<{ stopReason: StopReason; tally: Tally }> {
@@ -52,19 +54,18 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
   const doubtful = new Map<Claim, number>(); // claims whose answer was lost, and when
   let taken = 0;
   let rescuedAt = Number.NEGATIVE_INFINITY;
+  let suspectsSoughtAt = Number.NEGATIVE_INFINITY;
 
   const trying = <Value>(doing: string, work: () => Promise<Value>) =>
     withRetry(options.patienceMs, work, (error, retryInMs) => emit({ event: "database_failed", doing, error, retryInMs }), options.stop);
   const newSession = () => trying("register", () => openSession(database, { types: registry.types(), leaseMs, version: options.version, emit }));
 
-  /** Takes up to `limit` jobs. A suspect is taken alone, and only while nothing else runs. */
-  async function claim(session: Session, limit: number): Promise<ClaimedJob[]> {
+  async function claim(session: Session, take: (next: Claim) => Promise<ClaimedJob[]>): Promise<ClaimedJob[]> {
     return trying("claim", async () => {
       const next = session.nextClaim(registry.types());
       try {
         await settleDoubts();
-        const suspects = running.size === 0 ? await claimSuspect(database, next) : [];
-        return suspects.length > 0 ? suspects : await claimJobs(database, next, limit);
+        return await take(next);
       } catch (error) {
         if (isTransient(error)) doubtful.set(next, performance.now());
         throw error;
@@ -80,6 +81,21 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
     }
   }
 
+  /** Looks for suspects now and then. While one waits nothing else is begun, until it has run alone. */
+  async function suspectWaits(): Promise<boolean> {
+    if (performance.now() - suspectsSoughtAt < suspectPauseMs) return false;
+    const waits = await trying("look for suspects", () => hasSuspects(database, registry.types()));
+    if (!waits) suspectsSoughtAt = performance.now();
+    return waits;
+  }
+
+  async function runSuspect(session: Session, attempts: AbortSignal): Promise<void> {
+    const suspects = await claim(session, (next) => claimSuspect(database, next));
+    for (const job of suspects) begin(job, attempts);
+    if (suspects.length === 0) suspectsSoughtAt = performance.now(); // another process is at it
+    await settled(running);
+  }
+
   async function rescue(): Promise<void> {
     if (performance.now() - rescuedAt < leaseMs / 3) return;
     for (const { id, host, pid } of await buryWorkers(database)) emit({ event: "worker_buried", worker: id, host, pid });
@@ -87,6 +103,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
       const { returned, dead } = await rescueJobs(database, rescueBatch);
       found = returned + dead.length;
       if (found > 0) emit({ event: "jobs_rescued", returned, dead: dead.length });
+      if (returned > 0) suspectsSoughtAt = Number.NEGATIVE_INFINITY;
       settler.tally.dead += dead.length;
       for (const { id, type, attempt, lastError } of dead) emit({ event: "job_dead", job: { id, type, attempt }, message: lastError });
     }
@@ -101,7 +118,8 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
     return { kind: "released" };
   }
 
-  function start(job: ClaimedJob, signal: AbortSignal): void {
+  function begin(job: ClaimedJob, signal: AbortSignal): void {
+    taken += 1;
     const attempt = (async () => {
       const startedAt = performance.now();
       const outcome = await outcomeOf(job, signal);
@@ -131,15 +149,18 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
         attempts = attemptsUnder(session.lost, options.halt);
       }
       await trying("rescue", rescue);
+      if (await suspectWaits()) {
+        if (running.size > 0) await bell.wait(options.pollMs);
+        else await runSuspect(session, attempts);
+        continue;
+      }
       const room = Math.min(batch, concurrency - running.size, maxJobs - taken);
-      const jobs = room > 0 ? await claim(session, room) : [];
-      taken += jobs.length;
-      for (const job of jobs) start(job, attempts);
+      const jobs = room > 0 ? await claim(session, (next) => claimJobs(database, next, room)) : [];
+      for (const job of jobs) begin(job, attempts);
 
-      if (jobs[0]?.suspect === true) await settled(running);
-      else if (jobs.length === room && running.size < concurrency) continue;
-      else if (running.size === 0 && options.whenEmpty === "end") return { stopReason: "empty", tally: settler.tally };
-      else await bell.wait(jittered(options.pollMs));
+      if (jobs.length === room && running.size < concurrency) continue;
+      if (running.size === 0 && options.whenEmpty === "end") return { stopReason: "empty", tally: settler.tally };
+      await bell.wait(jittered(options.pollMs));
     }
   } catch (error) {
     // Told to stop while the database was away: there is nothing left to give back that its lease will not.

@@ -28,21 +28,25 @@ export function postgres(url: string, options: DatabaseOptions = {}): Database {
     max: options.maxConnections ?? 4,
     idleTimeoutMillis: 30_000,
     // Settings of the session, sent with the greeting. PgBouncer refuses them, and set later in its transaction mode
-    // they would stay on a server connection that others use; there the role's defaults must do.
-    ...(isPooled(url) ? {} : { options: String.raw`-c default_transaction_isolation=read\ committed -c statement_timeout=${limitMs}` }),
+    // they would stay on a server connection that others use; there the role's defaults must do. The generic plan is
+    // the one the engine's statements were written for; a custom one would be made anew for every claim.
+    ...(isPooled(url) ? {} : { options: String.raw`-c default_transaction_isolation=read\ committed -c statement_timeout=${limitMs} -c plan_cache_mode=force_generic_plan` }),
   };
   let opening: Promise<Pool> | null = null;
   const pool = () => (opening ??= openPool(config));
+  // Handlers' own statements are planned as usual.
+  const begin = `begin isolation level read committed${isPooled(url) ? "" : "; set local plan_cache_mode = auto"}`;
+  const nameOf = isPooled(url) ? () => ({}) : statementNames();
 
   return {
     async query(text, values = []) {
-      return (await (await pool()).query<Row>(text, [...values])).rows;
+      return (await (await pool()).query<Row>({ ...nameOf(text), text, values: [...values] })).rows;
     },
     async transaction(work) {
       const client = await (await pool()).connect();
       let broken: Error | undefined;
       try {
-        await client.query("begin isolation level read committed");
+        await client.query(begin);
         const value = await work({ query: async (text, values = []) => (await client.query<Row>(text, [...values])).rows });
         await client.query("commit");
         return value;
@@ -68,6 +72,19 @@ export function postgres(url: string, options: DatabaseOptions = {}): Database {
     async close() {
       await (await opening)?.end();
     },
+  };
+}
+
+/**
+ * The engine's own statements are few and constant, so each is parsed and planned once on a connection: planning the
+ * claim takes longer than carrying it out. What handlers send in their transactions is not named: it may be anything.
+ */
+function statementNames(): (text: string) => { name: string } {
+  const names = new Map<string, string>();
+  return (text) => {
+    const name = names.get(text) ?? `postcommit_${names.size + 1}`;
+    names.set(text, name);
+    return { name };
   };
 }
 
