@@ -19,9 +19,13 @@ export function isTransient(error: unknown): boolean {
   return false;
 }
 
+/** So many failures are passed over between two that are told of. */
+const quietTries = 15;
+
 /**
  * Tries again while the failure is a passing one, 0.1 s to 2 s apart, for at most `forMs`; then the last error is
- * thrown. `onFailure` is told of every failure, with the wait before the next try or null.
+ * thrown. `onFailure` is told of the first failure, with the wait before the next try, then about every half minute, and
+ * of the last, with null.
  */
 export async function withRetry<Value>(
   forMs: number,
@@ -37,7 +41,7 @@ export async function withRetry<Value>(
       const waitMs = jittered(Math.min(100 * 2 ** tries, 2000));
       const leftMs = forMs - (performance.now() - startedAt);
       const again = isTransient(error) && waitMs < leftMs && signal?.aborted !== true;
-      onFailure(error, again ? waitMs : null);
+      if (!again || tries % quietTries === 0) onFailure(error, again ? waitMs : null);
       if (!again) throw error;
       await sleep(waitMs, undefined, signal ? { signal } : {}).catch(() => undefined); // an abort ends the wait; the next failure is thrown
     }

@@ -1,17 +1,17 @@
 // A Postgres of our own for when there is no DATABASE_URL: started when somebody needs it, shared by all processes that
-// use the same folder, stopped by the last. Next: embedded-cluster.ts (what is done), embedded-lock.ts (one at a time).
+// use the same folder, stopped by the last. Next: embedded/cluster.ts (what is done), embedded/lock.ts (one at a time).
 
 import { access, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type pg from "pg";
 import { OutboxError } from "../outbox/errors.ts";
-import { installedBinaries, prepareBinaries } from "./embedded-binaries.ts";
-import { isCluster, makeCluster, startCluster, stopCluster } from "./embedded-cluster.ts";
-import { connectToRunning, portOfServer, removeStalePidFile, type Connection } from "./embedded-connection.ts";
-import { withLock } from "./embedded-lock.ts";
-import { findPlace, makePlace, type Place } from "./embedded-place.ts";
-import type { Settings } from "./embedded-settings.ts";
+import { installedBinaries, prepareBinaries } from "./embedded/binaries.ts";
+import { isCluster, makeCluster, startCluster, stopCluster } from "./embedded/cluster.ts";
+import { connectToRunning, portOfServer, removeStalePidFile, type Connection } from "./embedded/connection.ts";
+import { withLock } from "./embedded/lock.ts";
+import { findPlace, makePlace, type Place } from "./embedded/place.ts";
+import type { Settings } from "./embedded/settings.ts";
 
 export interface EmbeddedOptions {
   /** The folder for the data, the password and the log. */

@@ -18,46 +18,47 @@ afterAll(async () => {
 });
 beforeEach(() => test.empty());
 
-const proposal = { customer: "Ada", email: "ada@example.com", title: "Engine", amountCents: 100 };
+/** The business row. */
+const message = { userId: "ada", type: "greeting", message: "hello" };
 
 describe("inside a Prisma transaction", () => {
   it("a business row and its jobs are committed together", async () => {
     const { id } = await prisma.$transaction(async (tx) => {
-      const { id } = await tx.proposal.create({ data: proposal });
+      const { id } = await tx.notification.create({ data: message });
       await test.outbox.enqueue(tx, work, { n: 1 });
       await test.outbox.enqueueMany(tx, [work.job({ n: 2 }), work.job({ n: 3 })]);
       return { id };
     });
-    expect(await prisma.proposal.findUnique({ where: { id } })).not.toBeNull();
+    expect(await prisma.notification.findUnique({ where: { id } })).not.toBeNull();
     expect((await test.jobs()).map((job) => job.payload)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
   });
 
   it("a rolled-back transaction leaves neither row nor job", async () => {
-    const before = await prisma.proposal.count();
+    const before = await prisma.notification.count();
     await expect(
       prisma.$transaction(async (tx) => {
-        await tx.proposal.create({ data: proposal });
+        await tx.notification.create({ data: message });
         await test.outbox.enqueue(tx, work, {});
         throw new Error("the card was declined");
       }),
     ).rejects.toThrow("the card was declined");
-    expect(await prisma.proposal.count()).toBe(before);
+    expect(await prisma.notification.count()).toBe(before);
     expect(await test.jobs()).toEqual([]);
   });
 
   it("a transaction that times out leaves neither row nor job", async () => {
-    const before = await prisma.proposal.count();
+    const before = await prisma.notification.count();
     await expect(
       prisma.$transaction(
         async (tx) => {
-          await tx.proposal.create({ data: proposal });
+          await tx.notification.create({ data: message });
           await test.outbox.enqueue(tx, work, {});
           await tx.$queryRaw`select pg_sleep(1)::text`;
         },
         { timeout: 300 },
       ),
     ).rejects.toThrow();
-    expect(await prisma.proposal.count()).toBe(before);
+    expect(await prisma.notification.count()).toBe(before);
     expect(await test.jobs()).toEqual([]);
   });
 
@@ -74,7 +75,7 @@ describe("inside a Prisma transaction", () => {
   it("a forgotten await is still written when the transaction commits", async () => {
     await prisma.$transaction(async (tx) => {
       void test.outbox.enqueue(tx, work, { n: 1 });
-      await tx.proposal.create({ data: proposal });
+      await tx.notification.create({ data: message });
     });
     expect(await test.jobs()).toHaveLength(1);
   });

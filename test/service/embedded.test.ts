@@ -9,9 +9,9 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { installedBinaries, prepareBinaries } from "../../src/service/embedded-binaries.ts";
-import { runProgram } from "../../src/service/embedded-program.ts";
-import { serverUser } from "../../src/service/embedded-user.ts";
+import { installedBinaries, prepareBinaries } from "../../src/service/embedded/binaries.ts";
+import { runProgram } from "../../src/service/embedded/program.ts";
+import { serverUser } from "../../src/service/embedded/user.ts";
 import { embeddedStatus, openEmbedded, resetEmbedded, startEmbedded, stopEmbedded } from "../../src/service/embedded.ts";
 
 const settings = { fsync: "off" };

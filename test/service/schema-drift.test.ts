@@ -1,5 +1,6 @@
 // The schema that Prisma reads, the migrations that make the tables and the client that is committed say the same.
 
+import { existsSync } from "node:fs";
 import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -21,7 +22,7 @@ test("the Prisma schema and the migrations agree", async () => {
   expect(await findDrift(db.url, migrations, await readSchema(prisma))).toBeNull();
 });
 
-test("without the demo's file and the demo's migration, schema and migrations still agree", async () => {
+test.skipIf(!existsSync(join(prisma, "demo.prisma")))("without the demo's file and the demo's migration, schema and migrations still agree", async () => {
   const folder = await mkdtemp(join(tmpdir(), "postcommit-drift-"));
   try {
     await cp(migrations, folder, { recursive: true, filter: (path) => !path.endsWith("_demo") });
@@ -41,7 +42,8 @@ test("a column that only the schema has is noticed", async () => {
 
 test("a table that only the migrations make is noticed", async () => {
   const schema = await readSchema(prisma);
-  expect(await findDrift(db.url, migrations, schema.filter((file) => file.path !== "demo.prisma"))).toContain('DROP TABLE "demo_proposal"');
+  const without = schema.map((file) => ({ ...file, content: file.content.replace(/model Notification \{[\s\S]*?\n\}/, "") }));
+  expect(await findDrift(db.url, migrations, without)).toContain('DROP TABLE "notification"');
 });
 
 test("the committed client in generated/prisma was made from this schema", async () => {

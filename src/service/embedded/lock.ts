@@ -1,8 +1,8 @@
 // One process at a time opens, closes, starts or stops an embedded Postgres.
 // The lock is a folder whose time stamp is kept fresh: a process that was killed leaves one that goes stale.
 
-import { OutboxError } from "../outbox/errors.ts";
-import type { Place } from "./embedded-place.ts";
+import { OutboxError } from "../../outbox/errors.ts";
+import type { Place } from "./place.ts";
 
 const staleMs = 10_000;
 const pauseMs = 250;

@@ -3,9 +3,9 @@
 
 import { execFile } from "node:child_process";
 import { dirname, join } from "node:path";
-import { OutboxError } from "../outbox/errors.ts";
-import type { programs } from "./embedded-binaries.ts";
-import type { SystemUser } from "./embedded-user.ts";
+import { OutboxError } from "../../outbox/errors.ts";
+import type { programs } from "./binaries.ts";
+import type { SystemUser } from "./user.ts";
 
 export interface ProgramRun {
   readonly ok: boolean;

@@ -1,9 +1,9 @@
 // As whom the embedded Postgres runs: it refuses to run as root, so root gives it to another user of the system.
-// Next: embedded-place.ts (where its files are), embedded-binaries.ts (where its programs are).
+// Next: place.ts (where its files are), binaries.ts (where its programs are).
 
 import { lstat, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { OutboxError } from "../outbox/errors.ts";
+import { OutboxError } from "../../outbox/errors.ts";
 
 export interface SystemUser {
   readonly name: string;

@@ -4,11 +4,11 @@
 import { chown, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { OutboxError } from "../outbox/errors.ts";
-import { makePassword, type Place } from "./embedded-place.ts";
-import { runProgram, type ProgramRun } from "./embedded-program.ts";
-import { writeSettings, type Settings } from "./embedded-settings.ts";
-import type { SystemUser } from "./embedded-user.ts";
+import { OutboxError } from "../../outbox/errors.ts";
+import { makePassword, type Place } from "./place.ts";
+import { runProgram, type ProgramRun } from "./program.ts";
+import { writeSettings, type Settings } from "./settings.ts";
+import type { SystemUser } from "./user.ts";
 
 export const superuser = "postcommit";
 const initdbTimeoutMs = 120_000;

@@ -2,8 +2,8 @@
 
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
-import { OutboxError } from "../outbox/errors.ts";
-import type { Place } from "./embedded-place.ts";
+import { OutboxError } from "../../outbox/errors.ts";
+import type { Place } from "./place.ts";
 
 /** Settings of Postgres by their names in postgresql.conf. */
 export type Settings = Readonly<Record<string, string>>;

@@ -7,9 +7,9 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import pg from "pg";
-import { OutboxError } from "../outbox/errors.ts";
-import { superuser } from "./embedded-cluster.ts";
-import { readPassword, type Place } from "./embedded-place.ts";
+import { OutboxError } from "../../outbox/errors.ts";
+import { superuser } from "./cluster.ts";
+import { readPassword, type Place } from "./place.ts";
 
 const connectTimeoutMs = 5_000;
 const queryTimeoutMs = 10_000;

