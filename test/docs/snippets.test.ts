@@ -19,7 +19,8 @@ function problems(code: string, from: string): string[] {
   const config = ts.parseJsonConfigFileContent(ts.readConfigFile(`${root}/tsconfig.json`, (path) => ts.sys.readFile(path)).config, ts.sys, root);
   const file = `${root}/${from}.snippet.ts`;
   const host = ts.createCompilerHost(config.options);
-  const { getSourceFile, fileExists } = host;
+  const getSourceFile = host.getSourceFile.bind(host);
+  const fileExists = host.fileExists.bind(host);
   host.getSourceFile = (name, ...rest) => (name === file ? ts.createSourceFile(file, code, ts.ScriptTarget.ES2023) : getSourceFile(name, ...rest));
   host.fileExists = (name) => name === file || fileExists(name);
   const program = ts.createProgram([file], config.options, host);
