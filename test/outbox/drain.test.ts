@@ -310,6 +310,22 @@ it("a job that is inserted and committed while others run is found before the dr
   expect((await test.job(first)).status).toBe("done");
 });
 
+it("a job that another transaction has locked is passed over, not waited for", async () => {
+  const locked = await test.aJob({ priority: 5 });
+  const free = await test.aJob();
+  const client = await test.pool.connect();
+  try {
+    await client.query("begin");
+    await client.query("select from outbox where id = $1 for update", [locked]);
+    expect(await test.outbox.drain({ handlers: [succeeds] })).toMatchObject({ done: 1 });
+    expect((await test.job(free)).status).toBe("done");
+    await client.query("rollback");
+  } finally {
+    client.release();
+  }
+  expect(await test.outbox.drain({ handlers: [succeeds] })).toMatchObject({ done: 1 });
+});
+
 it("a job is claimed although another transaction holds a row that refers to it", async () => {
   const id = await test.aJob();
   const client = await test.pool.connect();

@@ -241,6 +241,14 @@ describe("a dedupe key", () => {
     expect(await test.outbox.enqueueAlone(work, {}, { dedupeKey: "forever" })).toEqual({ id: forever.id, deduplicated: true });
   });
 
+  it("that is to be held until its job has finished is held while it waits and while it runs", async () => {
+    const first = await test.outbox.enqueueAlone(work, {}, { dedupeKey: "k", dedupeFor: "until-done" });
+    for (const status of ["pending", "processing"]) {
+      await test.pool.query("update outbox set status = $1", [status]);
+      expect(await test.outbox.enqueueAlone(work, {}, { dedupeKey: "k", dedupeFor: "until-done" })).toEqual({ id: first.id, deduplicated: true });
+    }
+  });
+
   it("50 transactions at once with one key store one job, and 49 are given its id", async () => {
     const results = await Promise.all(Array.from({ length: 50 }, () => test.outbox.enqueueAlone(work, {}, { dedupeKey: "race" })));
     expect(new Set(results.map(({ id }) => id)).size).toBe(1);

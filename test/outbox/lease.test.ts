@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { LeaseLostError } from "../../src/index.ts";
-import { claimJobs, unclaim } from "../../src/outbox/store/claim.ts";
+import { claimJobs, claimSuspect, unclaim } from "../../src/outbox/store/claim.ts";
 import { settleJobs } from "../../src/outbox/store/settle.ts";
 import { beat, buryWorkers, registerWorker, rescueJobs } from "../../src/outbox/store/workers.ts";
 import type { TestOutbox } from "../support/outbox.ts";
@@ -230,6 +230,14 @@ describe("the rescue", () => {
     });
     expect(await test.outbox.drain({ handlers: [handler] })).toMatchObject({ done: 8 });
     expect(companions).toEqual([0, 0, 0]);
+  });
+
+  it("suspects are not taken by an ordinary claim, however it comes", async () => {
+    const worker = randomUUID();
+    await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types: ["work"], leaseMs: 30_000 });
+    const id = await test.aJob({ suspect: true });
+    expect(await claimJobs(test.database, { worker, token: 1, types: ["work"] }, 20)).toEqual([]);
+    expect((await claimSuspect(test.database, { worker, token: 2, types: ["work"] })).map((job) => job.id)).toEqual([id]);
   });
 
   it("two at once return each job once", async () => {
