@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { OutboxError } from "../outbox/errors.ts";
 import { isTransient } from "../outbox/transient.ts";
 import type { Settings } from "../service/config.ts";
+import { messageOf, unreachable } from "../service/database.ts";
 import { invoker, loadSettings } from "../service/config.ts";
 import type { CommandIo } from "./output.ts";
 import { visible } from "./output/visible.ts";
@@ -53,16 +54,17 @@ export function explain(error: unknown): { sentence: string; exitCode: number } 
   if (error instanceof OutboxError) return { sentence: error.message, exitCode: exitCodeOf(error) };
   const sqlState = error instanceof Error && "code" in error ? error.code : null;
   if (sqlState === "40P01" || sqlState === "40001" || sqlState === "55P03") {
-    return { sentence: `The database was too busy with the same rows: ${messageOf(error)}. Nothing was changed; try again.`, exitCode: exitCodes.unexpected };
+    return { sentence: `The database was too busy with the same rows: ${visible(messageOf(error))}. Nothing was changed; try again.`, exitCode: exitCodes.unexpected };
   }
   if (isTransient(error)) {
-    return { sentence: `The database cannot be reached: ${messageOf(error)}. Check DATABASE_URL and that Postgres runs.`, exitCode: exitCodes.unreachable };
+    return { sentence: visible(unreachable(error)), exitCode: exitCodes.unreachable };
   }
+  if (sqlState === "08P01") return { sentence: visible(unreachable(error)), exitCode: exitCodes.configuration };
   if (sqlState === "42P01" || sqlState === "42703") {
-    return { sentence: `The database is not migrated: ${messageOf(error)}. Run \`npm run app:cli migrate\`.`, exitCode: exitCodes.configuration };
+    return { sentence: `The database is not migrated: ${visible(messageOf(error))}. Run \`npm run app:cli migrate\`.`, exitCode: exitCodes.configuration };
   }
   if (sqlState === "28P01" || sqlState === "28000" || sqlState === "3D000") {
-    return { sentence: `The database refuses the connection: ${messageOf(error)}. Check DATABASE_URL.`, exitCode: exitCodes.configuration };
+    return { sentence: `The database refuses the connection: ${visible(messageOf(error))}. Check DATABASE_URL.`, exitCode: exitCodes.configuration };
   }
   return { sentence: `Unexpected error: ${error instanceof Error ? (error.stack ?? error.message) : visible(String(error))}`, exitCode: exitCodes.unexpected };
 }
@@ -84,10 +86,4 @@ function exitCodeOf(error: OutboxError): number {
     case "LEASE_LOST":
       return exitCodes.unexpected;
   }
-}
-
-/** An AggregateError of several refused addresses has no message of its own. */
-function messageOf(error: unknown): string {
-  if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join(", ");
-  return visible(error instanceof Error ? error.message : String(error));
 }

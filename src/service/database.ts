@@ -3,6 +3,7 @@
 
 import type { Pool, PoolConfig } from "pg";
 import type { Database, Row } from "../outbox/database.ts";
+import { failureOf } from "../outbox/failure.ts";
 
 const connectTimeoutMs = 10_000;
 const statementTimeoutMs = 60_000;
@@ -93,6 +94,21 @@ async function openPool(config: PoolConfig): Promise<Pool> {
   const pool = new pg.Pool(config);
   pool.on("error", () => undefined); // an idle connection broke; the pool drops it and opens another when asked
   return pool;
+}
+
+/** Why the database could not be reached, and what to do about it, in one sentence or two. */
+export function unreachable(error: unknown): string {
+  const message = messageOf(error);
+  if (message.includes("unsupported startup parameter")) {
+    return `The database refuses the connection: ${message}. If DATABASE_URL leads to PgBouncer, add ?pgbouncer=true to it.`;
+  }
+  return `The database cannot be reached: ${message}. Check DATABASE_URL and that Postgres runs.`;
+}
+
+/** An AggregateError of several refused addresses has no message of its own. */
+export function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join(", ");
+  return failureOf(error).message;
 }
 
 /** Prisma's way of saying that the URL leads to PgBouncer: `?pgbouncer=true`. */

@@ -1,10 +1,9 @@
 // Whether the outbox can do its work: reachable, migrated, nothing stuck.
 
 import type { Row, Sql } from "../outbox/database.ts";
-import { failureOf } from "../outbox/failure.ts";
 import { countByStatus, oldestDue, stuckJobs, unhandledTypes } from "../outbox/inspect.ts";
 import type { Status } from "../outbox/job.ts";
-import { postgres } from "./database.ts";
+import { postgres, unreachable } from "./database.ts";
 import { migrationStatus } from "./migrate.ts";
 
 /** A job that is processing for longer than this is stuck. */
@@ -42,7 +41,7 @@ async function examine(sql: Sql, url: string, migrationsFolder: string, handledT
   try {
     [server] = await sql.query(`select current_setting('server_version') as version`);
   } catch (error) {
-    return { ...unknown, problems: [`The database cannot be reached: ${failureOf(error).message}. Check DATABASE_URL and that Postgres runs.`] };
+    return { ...unknown, problems: [unreachable(error)] };
   }
   const serverVersion = String(server?.version);
   const status = await migrationStatus(url, migrationsFolder);
