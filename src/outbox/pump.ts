@@ -3,6 +3,7 @@
 
 import { setMaxListeners } from "node:events";
 import { jittered } from "./backoff.ts";
+import { createBell } from "./bell.ts";
 import type { Database } from "./database.ts";
 import type { Emit } from "./events.ts";
 import type { ClaimedJob, Outcome } from "./job.ts";
@@ -53,6 +54,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
   const running = new Map<string, Promise<void>>();
   const doubtful = new Map<Claim, number>(); // claims whose answer was lost, and when
   let taken = 0;
+  const broken: Error[] = []; // outcomes that could not be written, for no reason that passes
   let rescuedAt = Number.NEGATIVE_INFINITY;
   let suspectsSoughtAt = Number.NEGATIVE_INFINITY;
 
@@ -120,16 +122,28 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
 
   function begin(job: ClaimedJob, signal: AbortSignal): void {
     taken += 1;
-    const attempt = (async () => {
-      const startedAt = performance.now();
+    running.set(job.id, attempt(job, signal));
+  }
+
+  /** Never rejects: what could not be settled is kept in `broken`. */
+  async function attempt(job: ClaimedJob, signal: AbortSignal): Promise<void> {
+    const startedAt = performance.now();
+    try {
       const outcome = await outcomeOf(job, signal);
       await settler.settle({ job, outcome, durationMs: performance.now() - startedAt });
-    })().finally(() => {
-      running.delete(job.id);
-      bell.ring();
-    });
-    attempt.catch(() => undefined); // awaited with the others below; settle.ts has reported what it could not write
-    running.set(job.id, attempt);
+    } catch (error) {
+      broken.push(error instanceof Error ? error : new Error(String(error)));
+    }
+    running.delete(job.id);
+    bell.ring();
+  }
+
+  /** Waits for what still runs. A job whose outcome could not be written makes it an error: ended, others rescue the job. */
+  async function ended(stopReason: StopReason): Promise<{ stopReason: StopReason; tally: Tally }> {
+    await settled(running);
+    const [error] = broken;
+    if (error !== undefined) throw error;
+    return { stopReason, tally: settler.tally };
   }
 
   let session = await newSession();
@@ -139,8 +153,9 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
   try {
     for (;;) {
       bell.silence(); // what rings from here on may have made room for another claim
-      if (options.stop.aborted) return { stopReason: options.stop.reason as StopReason, tally: settler.tally }; // set by drain.ts and worker.ts alone
-      if (taken >= maxJobs) return { stopReason: "max_jobs", tally: settler.tally };
+      if (broken.length > 0) return await ended("signal"); // which throws
+      if (options.stop.aborted) return await ended(options.stop.reason as StopReason); // set by drain.ts and worker.ts alone
+      if (taken >= maxJobs) return await ended("max_jobs");
       if (session.lost.aborted) {
         emit({ event: "worker_lost_lease", worker: session.worker, running: running.size });
         await session.close();
@@ -159,12 +174,12 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
       for (const job of jobs) begin(job, attempts);
 
       if (jobs.length === room && running.size < concurrency) continue;
-      if (running.size === 0 && options.whenEmpty === "end") return { stopReason: "empty", tally: settler.tally };
+      if (running.size === 0 && options.whenEmpty === "end") return await ended("empty");
       await bell.wait(jittered(options.pollMs));
     }
   } catch (error) {
     // Told to stop while the database was away: there is nothing left to give back that its lease will not.
-    if (options.stop.aborted && isTransient(error)) return { stopReason: options.stop.reason as StopReason, tally: settler.tally };
+    if (options.stop.aborted && isTransient(error)) return await ended(options.stop.reason as StopReason);
     throw error;
   } finally {
     options.stop.removeEventListener("abort", bell.ring);
@@ -184,34 +199,8 @@ function attemptsUnder(...ends: readonly AbortSignal[]): AbortSignal {
   return attempts.signal;
 }
 
-/** Lets the loop sleep until something has happened. A ring between `silence` and `wait` is not lost. */
-function createBell(): { readonly ring: () => void; readonly silence: () => void; readonly wait: (ms: number) => Promise<void> } {
-  let rung = false;
-  let wake: (() => void) | null = null;
-  return {
-    ring() {
-      rung = true;
-      wake?.();
-    },
-    silence() {
-      rung = false;
-    },
-    async wait(ms) {
-      if (rung) return;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ms);
-        wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-      wake = null;
-    },
-  };
-}
-
 async function settled(running: ReadonlyMap<string, Promise<void>>): Promise<void> {
-  await Promise.allSettled(running.values());
+  await Promise.all(running.values());
 }
 
 /** Halts the attempts under `halt`: their jobs are given back. */

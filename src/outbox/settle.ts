@@ -48,7 +48,7 @@ export function createSettler(database: Database, emit: Emit, retryForMs: number
     waiting = [];
     flushing = null;
     const stands = await write(database, emit, batch, retryForMs);
-    for (const finished of batch) report(finished, stands.has(finished.job.id), tally, emit);
+    for (const finished of batch) report(finished, stands.get(finished.job.id) ?? { kind: "lost" }, tally, emit);
   }
 
   return {
@@ -61,44 +61,45 @@ export function createSettler(database: Database, emit: Emit, retryForMs: number
   };
 }
 
-/** The ids whose outcome stands. */
-async function write(database: Database, emit: Emit, batch: readonly Finished[], retryForMs: number): Promise<Set<string>> {
-  const settlements = batch.map(settlementOf).filter((settlement) => settlement !== null);
-  const stands = new Set(batch.filter(({ outcome }) => outcome.kind === "completed").map(({ job }) => job.id));
-  if (settlements.length === 0) return stands;
+/** The outcome that stands, by the id of the job; a job that is missing was lost. */
+async function write(database: Database, emit: Emit, batch: readonly Finished[], retryForMs: number): Promise<Map<string, Outcome>> {
+  const completed = batch.filter(({ outcome }) => outcome.kind === "completed");
+  const stands = new Map(completed.map(({ job, outcome }) => [job.id, outcome]));
+  const unwritten = batch.filter(({ outcome }) => outcome.kind !== "completed" && outcome.kind !== "lost");
+  if (unwritten.length === 0) return stands;
 
   let answerLost = false;
-  const attempt = async (some: readonly Settlement[]) => {
-    const written = await settleJobs(database, some);
+  const attempt = async (some: readonly Finished[]) => {
+    const written = await settleJobs(database, some.map(settlementOf));
     // Not written now, but an earlier try's answer was lost: perhaps that try wrote it.
-    const open = answerLost ? some.filter(({ lease }) => !written.has(lease.jobId)) : [];
-    for (const id of open.length > 0 ? await findSettled(database, open.map(({ lease }) => lease)) : []) written.add(id);
-    for (const id of written) stands.add(id);
+    const open = answerLost ? some.filter(({ job }) => !written.has(job.id)) : [];
+    for (const id of open.length > 0 ? await findSettled(database, open.map(({ job }) => job.lease)) : []) written.add(id);
+    for (const { job, outcome } of some) if (written.has(job.id)) stands.set(job.id, outcome);
   };
-  const retrying = (some: readonly Settlement[]) =>
+  const retrying = (some: readonly Finished[]) =>
     withRetry(retryForMs, () => attempt(some), (error, retryInMs) => {
       answerLost = true;
-      if (isTransient(error)) emit({ event: "database_failed", doing: "settle", error, retryInMs });
+      emit({ event: "database_failed", doing: "settle", error, retryInMs });
     });
 
   try {
-    await retrying(settlements);
+    await retrying(unwritten);
   } catch (error) {
     if (isTransient(error)) return stands; // the database is gone for longer than a lease: others rescue the jobs
     // One outcome that cannot be written must not fail the others: each by itself, and the culprit as a dead letter.
-    for (const settlement of settlements) {
+    for (const finished of unwritten) {
       try {
-        await retrying([settlement]);
+        await retrying([finished]);
       } catch (cause) {
         if (isTransient(cause)) return stands;
-        await retrying([unstorable(settlement, cause)]);
+        await retrying([{ ...finished, outcome: unstorable(cause) }]);
       }
     }
   }
   return stands;
 }
 
-function settlementOf({ job, outcome }: Finished): Settlement | null {
+function settlementOf({ job, outcome }: Finished): Settlement {
   const unchanged = { lease: job.lease, delayMs: null, counted: true, result: null, entry: null };
   switch (outcome.kind) {
     case "done":
@@ -111,7 +112,7 @@ function settlementOf({ job, outcome }: Finished): Settlement | null {
       return { ...unchanged, status: "pending", counted: false };
     case "completed":
     case "lost":
-      return null;
+      throw new TypeError(`a job that is ${outcome.kind} has nothing to be written`); // write() has left it out
   }
 }
 
@@ -119,24 +120,12 @@ function entryOf({ errorClass, message, stack }: Failure, outcome: "retried" | "
   return { outcome, errorClass, message, stack };
 }
 
-function unstorable(settlement: Settlement, cause: unknown): Settlement {
+function unstorable(cause: unknown): Outcome {
   const { errorClass, message } = failureOf(cause);
-  return {
-    lease: settlement.lease,
-    status: "error",
-    delayMs: null,
-    counted: true,
-    result: null,
-    entry: { outcome: "dead", errorClass, message: `the outcome could not be stored: ${message}`, stack: null },
-  };
+  return { kind: "dead", failure: { errorClass, message: `the outcome could not be stored: ${message}`, stack: null }, timedOut: false };
 }
 
-function report({ job, outcome, durationMs }: Finished, stands: boolean, tally: Tally, emit: Emit): void {
-  if (!stands) {
-    tally.lost += 1;
-    emit({ event: "job_lost", job });
-    return;
-  }
+function report({ job, durationMs }: Finished, outcome: Outcome, tally: Tally, emit: Emit): void {
   switch (outcome.kind) {
     case "done":
     case "completed":
@@ -156,6 +145,8 @@ function report({ job, outcome, durationMs }: Finished, stands: boolean, tally: 
       emit({ event: "job_released", job });
       return;
     case "lost":
+      tally.lost += 1;
+      emit({ event: "job_lost", job });
       return;
   }
 }

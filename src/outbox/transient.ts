@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { jittered } from "./backoff.ts";
 
-/** Deadlock, serialization failure, connection failures (a protocol violation does not pass), too many connections, server starting or stopping. */
-const sqlStates = /^(08(?!P01)...|40001|40P01|53300|57P0[1-5]|25006|55P03)$/;
+/** Deadlock, serialization failure, connection failures (a protocol violation does not pass), too many connections, a statement cancelled, server starting or stopping. */
+const sqlStates = /^(08(?!P01)...|40001|40P01|53300|57014|57P0[1-5]|25006|55P03)$/;
 const socketCodes = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "CONNECTION_LOST"]);
 
 /** True when the same statement may well succeed later. A connection that broke leaves open whether it was carried out. */
@@ -24,13 +24,13 @@ const quietTries = 15;
 
 /**
  * Tries again while the failure is a passing one, 0.1 s to 2 s apart, for at most `forMs`; then the last error is
- * thrown. `onFailure` is told of the first failure, with the wait before the next try, then about every half minute, and
- * of the last, with null.
+ * thrown. `onFailure` is told of the first failure that is tried again, with the wait before that, then about every half
+ * minute: the last one is for whoever called.
  */
 export async function withRetry<Value>(
   forMs: number,
   work: () => Promise<Value>,
-  onFailure: (error: unknown, retryInMs: number | null) => void,
+  onFailure: (error: unknown, retryInMs: number) => void,
   signal?: AbortSignal,
 ): Promise<Value> {
   const startedAt = performance.now();
@@ -41,8 +41,8 @@ export async function withRetry<Value>(
       const waitMs = jittered(Math.min(100 * 2 ** tries, 2000));
       const leftMs = forMs - (performance.now() - startedAt);
       const again = isTransient(error) && waitMs < leftMs && signal?.aborted !== true;
-      if (!again || tries % quietTries === 0) onFailure(error, again ? waitMs : null);
       if (!again) throw error;
+      if (tries % quietTries === 0) onFailure(error, waitMs);
       await sleep(waitMs, undefined, signal ? { signal } : {}).catch(() => undefined); // an abort ends the wait; the next failure is thrown
     }
   }

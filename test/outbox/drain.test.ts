@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { defineJob, FinalError, handle, RetryAfter } from "../../src/index.ts";
 import type { TestOutbox } from "../support/outbox.ts";
@@ -205,6 +205,33 @@ describe("a job that fails", () => {
     expect(await test.job(id)).toMatchObject({ status: "pending", attempts: 0 });
     expect((await test.job(other)).status).toBe("done");
     expect(test.events.filter(({ event }) => event === "handler_not_loaded")).toHaveLength(1);
+  });
+});
+
+describe("an outcome that the database refuses", () => {
+  const refuse = (condition: string) =>
+    test.pool.query(`
+      create function refuse() returns trigger language plpgsql as $$ begin raise exception 'refused by a trigger'; end $$;
+      create trigger refuse before update on outbox for each row when (${condition}) execute function refuse()`);
+  afterEach(() => test.pool.query("drop trigger refuse on outbox; drop function refuse()"));
+
+  it("is a dead letter that says so, and its neighbours in the batch are done", async () => {
+    await refuse(`new.result = '"bad"'`);
+    for (let n = 0; n < 10; n += 1) await test.aJob({ payload: { n } });
+    expect(await test.outbox.drain({ handlers: [worksBy(({ n }) => Promise.resolve(n === 4 ? "bad" : "good"))] })).toMatchObject({ done: 9, dead: 1 });
+    const [bad] = await test.jobs(`payload = '{"n":4}'`);
+    expect(bad).toMatchObject({ status: "error", result: null });
+    expect(bad!.last_error).toContain("could not be stored: refused by a trigger");
+    expect(await test.outbox.counts()).toMatchObject({ done: 9, error: 1 });
+  });
+
+  it("even as a dead letter ends the drain with the error, and the job is returned by the next", async () => {
+    await refuse("old.status = 'processing' and new.status in ('done', 'error')");
+    const id = await test.aJob();
+    await expect(test.outbox.drain({ handlers: [succeeds] })).rejects.toThrow("refused by a trigger");
+    await test.pool.query("alter table outbox disable trigger refuse");
+    expect(await test.outbox.drain({ handlers: [succeeds] })).toMatchObject({ done: 1 });
+    expect((await test.job(id)).attempts).toBe(2);
   });
 });
 
