@@ -3,6 +3,7 @@
 import type { Sql } from "./database.ts";
 import type { Status } from "./job.ts";
 import { statuses } from "./job.ts";
+import { lanes } from "./store/lanes.ts";
 
 /** Number of jobs by status; every status is there. */
 export async function countByStatus(sql: Sql): Promise<Record<Status, number>> {
@@ -57,23 +58,7 @@ export async function nextJobs(sql: Sql, types: readonly string[], limit: number
 /** When the next pending job of these types is due: in the past when one is due now, null when there is none. */
 export async function nextDueAt(sql: Sql, types: readonly string[]): Promise<Date | null> {
   const [row] = await sql.query(
-    `with recursive lane (type, priority, head) as (
-       select first.type, first.priority, first.run_at
-       from unnest($1::text[]) as handled (type)
-       cross join lateral (
-         select type, priority, run_at from outbox
-         where status = 'pending' and type = handled.type
-         order by priority desc, run_at, id limit 1
-       ) as first
-       union all
-       select next.type, next.priority, next.run_at
-       from lane
-       cross join lateral (
-         select type, priority, run_at from outbox
-         where status = 'pending' and type = lane.type and priority < lane.priority
-         order by priority desc, run_at, id limit 1
-       ) as next
-     )
+    `with recursive ${lanes("$1")}
      select min(head) as due_at from lane`,
     [types],
   );

@@ -3,6 +3,7 @@
 
 import type { Sql } from "../database.ts";
 import type { ClaimedJob } from "../job.ts";
+import { lanes } from "./lanes.ts";
 
 const take = (picked: string) => `
   claimed as (
@@ -24,27 +25,7 @@ const take = (picked: string) => `
 // statement_timestamp() and not clock_timestamp(): a volatile function cannot be an index condition.
 
 const claimDue = `
-  with recursive lane (type, priority, head) as (
-    select first.type, first.priority, first.run_at
-    from unnest($3::text[]) as handled (type)
-    cross join lateral (
-      select type, priority, run_at
-      from outbox
-      where status = 'pending' and type = handled.type
-      order by priority desc, run_at, id
-      limit 1
-    ) as first
-    union all
-    select next.type, next.priority, next.run_at
-    from lane
-    cross join lateral (
-      select type, priority, run_at
-      from outbox
-      where status = 'pending' and type = lane.type and priority < lane.priority
-      order by priority desc, run_at, id
-      limit 1
-    ) as next
-  ),
+  with recursive ${lanes("$3")},
   offered as (
     select type, priority
     from lane
