@@ -1,5 +1,6 @@
 // Runs one claimed job under its limits and decides what the attempt came to. It writes nothing: settle.ts does.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import { backoffMs } from "./backoff.ts";
 import type { Transaction } from "./database.ts";
 import type { Contract, Handler, JobContext } from "./define.ts";
@@ -23,6 +24,16 @@ export class AttemptEnded extends Error {
   }
 }
 
+/** How long a commit that is under way is waited for when the attempt has been ended. */
+const commitGraceMs = 5000;
+
+interface Completion {
+  /** `ctx.complete`, once it has been called; never rejects. */
+  running: Promise<void> | null;
+  done: boolean;
+  error: unknown;
+}
+
 export interface RunJobOptions {
   readonly handler: Handler;
   /** Ends the attempt from outside; its reason is an AttemptEnded. */
@@ -35,7 +46,7 @@ export interface RunJobOptions {
 /** Never throws, and always comes back: at the latest when the time limit has passed, even if the handler never settles. */
 export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<Outcome> {
   const { contract } = options.handler;
-  const completion = { done: false };
+  const completion: Completion = { running: null, done: false, error: null };
   const attempt = new AbortController();
   const end = () => attempt.abort(options.signal.reason);
   let timer: NodeJS.Timeout | undefined;
@@ -47,16 +58,23 @@ export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<O
     const payload = checkPayload(contract, job.payload);
     const { timeoutMs } = contract;
     timer = setTimeout(() => attempt.abort(new AttemptEnded("timed_out", `the attempt took longer than its limit of ${timeoutMs} ms`)), timeoutMs);
-    const context = contextOf(job, attempt.signal, timeoutMs, options, () => (completion.done = true));
+    const context = contextOf(job, attempt.signal, timeoutMs, options, completion);
     const running = (async () => options.handler.run(payload, context))();
     running.catch(() => undefined); // when the attempt has ended first, what the handler still throws is of no interest
 
     const result = await Promise.race([running, ended]);
-    if (completion.done) return { kind: "completed" };
+    if (completion.running !== null) {
+      // Also when the handler has forgotten to await it, or to pass its error on: the job is done by it or not at all.
+      await Promise.race([completion.running, ended]);
+      if (!completion.done) throw completion.error;
+      return { kind: "completed" };
+    }
     return { kind: "done", result: resultJson(job, result) };
   } catch (error) {
+    // A commit that was under way when the time was up may well succeed: then the job is done, and nothing else is true.
+    if (completion.running !== null) await Promise.race([completion.running, sleep(commitGraceMs, undefined, { ref: false })]);
     if (completion.done) {
-      options.emit({ event: "job_failed_after_completion", job, failure: failureOf(error) });
+      if (!(error instanceof AttemptEnded)) options.emit({ event: "job_failed_after_completion", job, failure: failureOf(error) });
       return { kind: "completed" };
     }
     return failed(job, contract, error);
@@ -79,8 +97,7 @@ function whenAborted(signal: AbortSignal): Promise<never> {
   return aborted;
 }
 
-function contextOf(job: ClaimedJob, signal: AbortSignal, timeoutMs: number, { complete, emit }: RunJobOptions, onCompleted: () => void): JobContext {
-  let completing = false;
+function contextOf(job: ClaimedJob, signal: AbortSignal, timeoutMs: number, { complete, emit }: RunJobOptions, completion: Completion): JobContext {
   const log = (level: "info" | "warn") => (message: string, fields: Record<string, unknown> = {}) => {
     emit({ event: "job_logged", job, level, message, fields });
   };
@@ -94,16 +111,18 @@ function contextOf(job: ClaimedJob, signal: AbortSignal, timeoutMs: number, { co
     deadline: new Date(Date.now() + timeoutMs),
     log: { info: log("info"), warn: log("warn") },
     complete: async (work, result = () => undefined) => {
-      if (completing) throw new FinalError("ctx.complete was called twice in one attempt; expected once, as the handler's last step.");
-      completing = true;
+      if (completion.running !== null) throw new FinalError("ctx.complete was called twice in one attempt; expected once, as the handler's last step.");
       signal.throwIfAborted();
-      const value = await complete(job, async (tx) => {
+      const running = complete(job, async (tx) => {
         const value = await work(tx);
         signal.throwIfAborted();
         return { value, result: resultJson(job, result(value)) };
       });
-      onCompleted();
-      return value;
+      completion.running = running.then(
+        () => void (completion.done = true),
+        (error: unknown) => void (completion.error = error),
+      );
+      return await running;
     },
   };
 }

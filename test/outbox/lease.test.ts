@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { LeaseLostError } from "../../src/index.ts";
+import { defineJob, handle, LeaseLostError } from "../../src/index.ts";
 import { claimJobs, claimSuspect, unclaim } from "../../src/outbox/store/claim.ts";
 import { settleJobs } from "../../src/outbox/store/settle.ts";
 import { beat, buryWorkers, registerWorker, rescueJobs } from "../../src/outbox/store/workers.ts";
@@ -164,6 +164,35 @@ describe("ctx.complete", () => {
     expect(await test.outbox.drain({ handlers: [handler] })).toMatchObject({ done: 1, retried: 0 });
     expect((await test.job(id)).status).toBe("done");
     expect(test.events.map(({ event }) => event)).toContain("job_failed_after_completion");
+  });
+
+  it("that is committing when the time limit is reached is waited for, and the job is done", async () => {
+    await test.pool.query(`
+      create function dawdle() returns trigger language plpgsql as $$ begin perform pg_sleep(0.6); return null; end $$;
+      create constraint trigger dawdle after insert on notification deferrable initially deferred for each row execute function dawdle()`);
+    try {
+      const hurried = defineJob({ type: "hurried", timeout: "200ms" });
+      const id = await test.aJob({ type: "hurried" });
+      const handler = handle(hurried, (_, ctx) => ctx.complete((tx) => tx.query(notify(id).text, notify(id).values)));
+      expect(await test.outbox.drain({ handlers: [handler] })).toMatchObject({ done: 1, retried: 0, lost: 0 });
+      expect(await test.job(id)).toMatchObject({ status: "done", attempts: 1 });
+      expect(await notifications()).toBe(1);
+    } finally {
+      await test.pool.query("drop trigger dawdle on notification; drop function dawdle()");
+    }
+  });
+
+  it("whose await was forgotten is waited for, and one whose error was swallowed fails the attempt all the same", async () => {
+    const forgotten = await test.aJob({ payload: { n: 1 } });
+    const swallowed = await test.aJob({ payload: { n: 2 } });
+    const handler = worksBy(async ({ n }, ctx) => {
+      if (n === 1) void ctx.complete((tx) => tx.query(notify(forgotten).text, notify(forgotten).values));
+      else await ctx.complete((tx) => tx.query("insert into no_such_table values (1)")).catch(() => undefined);
+    });
+    expect(await test.outbox.drain({ handlers: [handler] })).toMatchObject({ done: 1, retried: 1, lost: 0 });
+    expect(await notifications()).toBe(1);
+    expect((await test.job(forgotten)).status).toBe("done");
+    expect((await test.job(swallowed)).last_error).toContain("no_such_table");
   });
 
   it("twice in one attempt is refused", async () => {
