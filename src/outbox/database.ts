@@ -15,8 +15,11 @@ export type Transaction = Sql;
 /** The engine's own way to Postgres: statements by themselves, and short transactions. READ COMMITTED throughout. */
 export interface Database extends Sql {
   transaction<Value>(work: (tx: Transaction) => Promise<Value>): Promise<Value>;
-  /** A connection of its own, so that beats go out while every other connection is busy. The caller closes it. */
-  dedicated(): Promise<Sql & { close(): Promise<void> }>;
+  /**
+   * A connection of its own, so that beats go out while every other connection is busy. Connecting and every statement
+   * fail after `timeoutMs`. The caller closes it.
+   */
+  dedicated(timeoutMs: number): Promise<Sql & { close(): Promise<void> }>;
   /** Closes all connections; waits for running statements. */
   close(): Promise<void>;
 }

@@ -28,7 +28,7 @@ export interface SessionOptions {
   readonly emit: Emit;
 }
 
-/** Registers a new worker and keeps it alive: a beat every third of the lease, on a connection of its own. */
+/** Registers a new worker and keeps it alive: a beat every third of the lease, on a connection of its own, each given as long. */
 export async function openSession(database: Database, { types, leaseMs, version, emit }: SessionOptions): Promise<Session> {
   const worker = uuid7();
   await registerWorker(database, { id: worker, host: hostname(), pid: process.pid, version, types, leaseMs });
@@ -48,7 +48,7 @@ export async function openSession(database: Database, { types, leaseMs, version,
         const overdue = performance.now() - lastBeatAt > leaseMs / 3;
         await sleep(jittered(overdue ? retryInMs : leaseMs / 3), undefined, { signal: closing.signal });
         try {
-          connection ??= await database.dedicated();
+          connection ??= await database.dedicated(leaseMs / 3);
           const sentAt = performance.now();
           if (await beat(connection, worker)) lastBeatAt = sentAt;
           else lose("another process has buried this worker");

@@ -1,12 +1,14 @@
 // The core's Database over pg: a small pool of the engine's own. It is never shared with an app's pool, where a
 // transaction that waits for us while we wait for a connection would stand still for ever.
 
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Pool, PoolConfig } from "pg";
 import type { Database, Row } from "../outbox/database.ts";
 import { failureOf } from "../outbox/failure.ts";
 
 const connectTimeoutMs = 10_000;
 const statementTimeoutMs = 60_000;
+const closeTimeoutMs = 1_000;
 
 export interface DatabaseOptions {
   /** Connections of the pool, at most; beats have one more of their own. Default: 4. */
@@ -60,14 +62,15 @@ export function postgres(url: string, options: DatabaseOptions = {}): Database {
         client.release(broken);
       }
     },
-    async dedicated() {
+    async dedicated(timeoutMs) {
       const { default: pg } = await import("pg");
-      const client = new pg.Client(config);
+      const client = new pg.Client({ ...config, query_timeout: timeoutMs, connectionTimeoutMillis: Math.min(connectTimeoutMs, timeoutMs) });
       client.on("error", () => undefined); // the next statement on it fails, and its user is told then
       await client.connect();
       return {
         query: async (text, values = []) => (await client.query<Row>(text, [...values])).rows,
-        close: () => client.end().catch(() => undefined), // it is being thrown away
+        // It is being thrown away: neither an error nor a peer that never answers is of interest.
+        close: () => Promise.race([client.end().catch(() => undefined), sleep(closeTimeoutMs, undefined, { ref: false })]),
       };
     },
     async close() {
