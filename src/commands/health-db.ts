@@ -38,8 +38,8 @@ function sentences({ healthy, problems, serverVersion, migrations, counts, oldes
     const { applied, pending, failed } = migrations;
     rows.push(["schema", pending.length + failed.length === 0 ? `migrated (${applied} migrations)` : `not migrated (${applied} applied, ${pending.length} pending, ${failed.length} failed)`]);
   }
-  if (counts !== null) {
-    rows.push(["jobs", Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ")]);
+  if (migrations !== null && migrations.pending.length + migrations.failed.length === 0) {
+    rows.push(["jobs", counts === null ? "not counted: it took too long" : Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ")]);
     rows.push(["oldest due", oldestDue === null ? "none" : `${visible(oldestDue.type)} ${oldestDue.id}, for ${Math.round(oldestDue.ageMs / 1000)} s`]);
     rows.push(["stuck", stuck.length === 0 ? "none" : `${stuck.length} processing for over 10 minutes`]);
   }
