@@ -85,7 +85,7 @@ export async function drain(database: Database, options: DrainOptions, version: 
       stopReason,
       nextDueAt: await nextDueAt(database, types),
       unhandled: options.types === undefined ? await unhandledTypes(database, types) : [],
-      unloadable: [...limits.registry.unloadable.keys()],
+      unloadable: [...limits.registry.unloadable],
     };
   } finally {
     for (const timer of timers) clearTimeout(timer);

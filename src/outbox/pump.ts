@@ -6,6 +6,7 @@ import { jittered } from "./backoff.ts";
 import { createBell } from "./bell.ts";
 import type { Database } from "./database.ts";
 import type { Emit } from "./events.ts";
+import { hasSuspects } from "./inspect.ts";
 import type { ClaimedJob, Outcome } from "./job.ts";
 import type { Registry } from "./registry.ts";
 import { AttemptEnded, runJob } from "./run-job.ts";
@@ -15,7 +16,6 @@ import type { Tally } from "./settle.ts";
 import { completeJob, createSettler } from "./settle.ts";
 import type { Claim } from "./store/claim.ts";
 import { claimJobs, claimSuspect, unclaim } from "./store/claim.ts";
-import { hasSuspects } from "./inspect.ts";
 import { buryWorkers, rescueJobs } from "./store/workers.ts";
 import { isTransient, withRetry } from "./transient.ts";
 
@@ -113,11 +113,9 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
   }
 
   async function outcomeOf(job: ClaimedJob, signal: AbortSignal): Promise<Outcome> {
-    const known = registry.unloadable.has(job.type);
-    const handler = await registry.handlerOf(job.type);
-    if (handler !== null) return runJob(job, { handler, signal, complete: (which, work) => completeJob(database, which, work), emit });
-    if (!known) emit({ event: "handler_not_loaded", type: job.type, error: registry.unloadable.get(job.type) });
-    return { kind: "released" };
+    const handler = await registry.handlerOf(job.type, (error) => emit({ event: "handler_not_loaded", type: job.type, error }));
+    if (handler === null) return { kind: "released" };
+    return runJob(job, { handler, signal, complete: (which, work) => completeJob(database, which, work), emit });
   }
 
   function begin(job: ClaimedJob, signal: AbortSignal): void {

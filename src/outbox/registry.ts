@@ -9,10 +9,10 @@ const loadTimeoutMs = 60_000;
 export interface Registry {
   /** The types to be claimed: all that were asked for, without those whose handler turned out not to load. */
   types(): string[];
-  /** Types whose handler did not load, with the reason. */
-  readonly unloadable: ReadonlyMap<string, unknown>;
-  /** The handler; null when it does not load, and then its type is claimed no more. */
-  handlerOf(type: string): Promise<Handler | null>;
+  /** Types whose handler did not load. */
+  readonly unloadable: ReadonlySet<string>;
+  /** The handler; null when it does not load. `onFailure` is told why, once, and the type is claimed no more. */
+  handlerOf(type: string, onFailure: (error: unknown) => void): Promise<Handler | null>;
 }
 
 export type HandlerEntry = Handler | LazyHandler;
@@ -34,16 +34,17 @@ export function createRegistry(entries: readonly HandlerEntry[], types?: readonl
   }
   const asked = [...new Set(types ?? all.keys())];
   const loading = new Map<string, Promise<Handler | null>>();
-  const unloadable = new Map<string, unknown>();
+  const unloadable = new Set<string>();
 
-  async function load(type: string): Promise<Handler | null> {
+  async function load(type: string, onFailure: (error: unknown) => void): Promise<Handler | null> {
     const entry = all.get(type);
     try {
       if (entry === undefined) throw new Error(`a job of type "${type}" was claimed, but only ${asked.join(", ")} were asked for`);
       return "load" in entry ? await loaded(entry) : entry;
     } catch (error) {
       // What fails here is the installation or the configuration, not the job: no attempt may be spent on it.
-      unloadable.set(type, error);
+      unloadable.add(type);
+      onFailure(error);
       return null;
     }
   }
@@ -51,8 +52,8 @@ export function createRegistry(entries: readonly HandlerEntry[], types?: readonl
   return {
     types: () => asked.filter((type) => !unloadable.has(type)),
     unloadable,
-    handlerOf(type) {
-      const known = loading.get(type) ?? load(type);
+    handlerOf(type, onFailure) {
+      const known = loading.get(type) ?? load(type, onFailure);
       loading.set(type, known);
       return known;
     },

@@ -24,8 +24,6 @@ export interface Tally {
   lost: number;
 }
 
-export const emptyTally = (): Tally => ({ done: 0, retried: 0, dead: 0, released: 0, lost: 0 });
-
 export interface Settler {
   /** Comes back once the outcome is written, or is known to be void. */
   settle(finished: Finished): Promise<void>;
@@ -37,7 +35,7 @@ export interface Settler {
  * a busy worker writes whole batches and nothing finished waits for anything unfinished.
  */
 export function createSettler(database: Database, emit: Emit, retryForMs: number): Settler {
-  const tally = emptyTally();
+  const tally: Tally = { done: 0, retried: 0, dead: 0, released: 0, lost: 0 };
   let waiting: Finished[] = [];
   let flushing: Promise<void> | null = null;
 
