@@ -7,7 +7,7 @@ import type { Settings } from "../service/config.ts";
 import { messageOf, unreachable } from "../service/database.ts";
 import { invoker, loadSettings } from "../service/config.ts";
 import type { CommandIo } from "./output.ts";
-import { visible } from "./output/visible.ts";
+import { visible } from "../service/visible.ts";
 
 export const exitCodes = { ok: 0, unexpected: 1, usage: 2, jobsFailed: 3, checkFailed: 4, notFound: 5, unreachable: 69, configuration: 78 } as const;
 

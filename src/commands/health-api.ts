@@ -6,7 +6,7 @@ import { failureOf } from "../outbox/failure.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodes } from "./context.ts";
 import { printValue, write } from "./output.ts";
-import { visible } from "./output/visible.ts";
+import { visible } from "../service/visible.ts";
 
 const timeoutMs = 5000;
 

@@ -9,7 +9,7 @@ import { chooseDatabase, migrationsDir } from "../service/service.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodes } from "./context.ts";
 import { printValue, write } from "./output.ts";
-import { visible } from "./output/visible.ts";
+import { visible } from "../service/visible.ts";
 
 export function healthDb(program: Command, context: CommandContext): void {
   program

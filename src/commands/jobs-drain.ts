@@ -1,5 +1,6 @@
 // jobs:drain: runs what is due, then ends. Made for cron: silent on success, one line on stderr for each dead letter.
 
+import { Option } from "commander";
 import type { Command } from "commander";
 import type { DrainReport } from "../outbox/drain.ts";
 import { countDueByType, nextJobs, unhandledTypes } from "../outbox/inspect.ts";
@@ -9,10 +10,9 @@ import type { CommandContext } from "./context.ts";
 import { exitCodes } from "./context.ts";
 import { duration, wholeNumber } from "./flags.ts";
 import { note, printRows, printValue } from "./output.ts";
-import { visible } from "./output/visible.ts";
+import { visible } from "../service/visible.ts";
 import type { RunFlags } from "./running.ts";
 import { addRunFlags, underSignals } from "./running.ts";
-import { Option } from "commander";
 
 interface DrainFlags extends RunFlags {
   readonly maxJobs?: number;

@@ -1,8 +1,8 @@
 // How every command prints. stdout is data: a table on a terminal, TSV when piped, JSON when asked. stderr is messages.
-// Next: output/visible.ts (nothing in the data reaches the terminal as a command), output/table.ts.
+// Next: service/visible.ts (nothing in the data reaches the terminal as a command), output/table.ts.
 
 import { tableLines } from "./output/table.ts";
-import { visible, visibleJson } from "./output/visible.ts";
+import { visible, visibleJson } from "../service/visible.ts";
 
 /** What a command may touch of the process it runs in. */
 export interface CommandIo {

@@ -115,6 +115,6 @@ export function messageOf(error: unknown): string {
 }
 
 /** Prisma's way of saying that the URL leads to PgBouncer: `?pgbouncer=true`. */
-function isPooled(url: string): boolean {
+export function isPooled(url: string): boolean {
   return URL.canParse(url) && new URL(url).searchParams.get("pgbouncer") === "true";
 }

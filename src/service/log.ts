@@ -2,6 +2,7 @@
 
 import type { Logger } from "pino";
 import type { LogLevel } from "./config.ts";
+import { visible } from "./visible.ts";
 
 export type Severity = Exclude<LogLevel, "silent">;
 
@@ -28,17 +29,11 @@ export function createLog({ level, format, stderr }: LogOptions): Log {
     write(severity, fields, sentence) {
       if (ranks[severity] < ranks[level]) return;
       if (format === "text") {
-        stderr.write(`${new Date().toISOString()} ${severity.padEnd(5)} ${oneLine(sentence)}\n`);
+        stderr.write(`${new Date().toISOString()} ${severity.padEnd(5)} ${visible(sentence)}\n`);
         return;
       }
       written = written.then(async () => (await (opening ??= openPino()))[severity](fields, sentence));
     },
     flush: () => written,
   };
-}
-
-/** A message may quote data: its control characters must not reach a terminal, nor break the line. */
-function oneLine(text: string): string {
-   
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

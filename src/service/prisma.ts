@@ -2,6 +2,7 @@
 // Only what reads or edits jobs for people uses it; the hot path runs on pg alone. Next: commands/db-outbox.ts.
 
 import type { Prisma, PrismaClient } from "../../generated/prisma/client.ts";
+import { isPooled } from "./database.ts";
 
 const connectTimeoutMs = 5000;
 const queryTimeoutMs = 70_000;
@@ -32,7 +33,7 @@ function utcSession(url: string): { connectionString: string; options?: string }
   // A URL that pg understands and WHATWG does not (a list of hosts, a socket) goes through as it is.
   if (!URL.canParse(url)) return { connectionString: url, options: "-c TimeZone=UTC" };
   const parsed = new URL(url);
-  if (parsed.searchParams.get("pgbouncer") === "true") return { connectionString: url };
+  if (isPooled(url)) return { connectionString: url };
   // pg lets options in the URL win over options beside it, so both are joined into one.
   const own = parsed.searchParams.get("options");
   parsed.searchParams.delete("options");

@@ -1,5 +1,5 @@
 // Text from data, made safe and measurable for a terminal: nothing in it can move the cursor, colour, reorder or hide.
-// Next: table.ts, which lays it out.
+// For the log and for what commands print: commands/output/table.ts lays it out.
 
 // Control characters (C0, DEL, C1), format characters (bidi overrides, zero-width spaces, tags), line and paragraph
 // separators, half surrogates. The two joiners stay: emoji and several scripts are written with them.

@@ -4,7 +4,7 @@ import { Writable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import type { CommandIo } from "../../src/commands/output.ts";
 import { note, printRows, printValue, write } from "../../src/commands/output.ts";
-import { cut, displayWidth, visible, visibleJson } from "../../src/commands/output/visible.ts";
+import { cut, displayWidth, visible, visibleJson } from "../../src/service/visible.ts";
 import { memoryIo } from "./db-outbox/harness.ts";
 
 const plain = { json: false, ndjson: false };

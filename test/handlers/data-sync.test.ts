@@ -7,18 +7,9 @@ import { dataSync, dataSyncHandler } from "../../src/handlers/data-sync.ts";
 import type { Endpoint, HttpEndpoint } from "../../src/handlers/sync/endpoints.ts";
 import { runHandler } from "../support/run-handler.ts";
 import type { LocalServer, Received } from "./local-server.ts";
-import { serve, serveBytes } from "./local-server.ts";
+import { serve, serveBytes, started, stopAll, thrownBy } from "./local-server.ts";
 
-const servers: LocalServer[] = [];
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-});
-
-async function started(starting: Promise<LocalServer>): Promise<LocalServer> {
-  const server = await starting;
-  servers.push(server);
-  return server;
-}
+afterEach(stopAll);
 
 const answering = (answer: (received: Received, response: ServerResponse) => void) => started(serve(answer));
 
@@ -31,15 +22,6 @@ function endpointOf({ origin }: LocalServer, rest: Partial<HttpEndpoint> = {}): 
 
 function sync(payload: unknown, endpoints: Record<string, Endpoint>, options: Parameters<typeof runHandler>[2] = {}): Promise<unknown> {
   return runHandler(dataSyncHandler({ endpoints }), payload, options);
-}
-
-async function thrownBy(work: Promise<unknown>): Promise<Error> {
-  const error = await work.then(
-    () => new Error("expected a failure, got none"),
-    (cause: unknown) => cause,
-  );
-  if (!(error instanceof Error)) throw new Error("expected an Error to be thrown");
-  return error;
 }
 
 const customers: Endpoint = { kind: "table", table: "customer", key: "id", version: "version" };

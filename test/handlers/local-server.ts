@@ -76,3 +76,27 @@ async function listen(server: Server, received: Received[]): Promise<LocalServer
     },
   };
 }
+
+const servers: LocalServer[] = [];
+
+/** Keeps a server for `stopAll`. */
+export async function started(starting: Promise<LocalServer>): Promise<LocalServer> {
+  const server = await starting;
+  servers.push(server);
+  return server;
+}
+
+/** For afterEach: closes the servers that the test has started. */
+export async function stopAll(): Promise<void> {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+}
+
+/** The Error that `work` is rejected with; one that says so when it is not. */
+export async function thrownBy(work: Promise<unknown>): Promise<Error> {
+  const error = await work.then(
+    () => new Error("expected a failure, got none"),
+    (cause: unknown) => cause,
+  );
+  if (!(error instanceof Error)) throw new Error("expected an Error to be thrown");
+  return error;
+}

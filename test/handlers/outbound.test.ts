@@ -7,33 +7,14 @@ import { FinalError, RetryAfter } from "../../src/outbox/errors.ts";
 import { failureOf } from "../../src/handlers/outbound/failure.ts";
 import type { OutboundRequest } from "../../src/handlers/outbound/request.ts";
 import { request } from "../../src/handlers/outbound/request.ts";
-import type { LocalServer } from "./local-server.ts";
-import { serve, serveBytes } from "./local-server.ts";
+import { serve, serveBytes, started, stopAll, thrownBy } from "./local-server.ts";
 
-const servers: LocalServer[] = [];
-afterEach(async () => {
-  await Promise.all(servers.splice(0).map((server) => server.close()));
-});
-
-async function started(starting: Promise<LocalServer>): Promise<LocalServer> {
-  const server = await starting;
-  servers.push(server);
-  return server;
-}
+afterEach(stopAll);
 
 const local = { allowPrivate: true };
 
 async function send(url: string, options: Partial<OutboundRequest> = {}) {
   return await request(local, { method: "GET", url, timeoutMs: 5000, ...options });
-}
-
-async function thrownBy(work: Promise<unknown>): Promise<Error> {
-  const error = await work.then(
-    () => new Error("expected a failure, got none"),
-    (cause: unknown) => cause,
-  );
-  if (!(error instanceof Error)) throw new Error("expected an Error to be thrown");
-  return error;
 }
 
 function expectPassing(error: Error): void {

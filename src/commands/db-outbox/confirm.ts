@@ -3,7 +3,7 @@
 import { createInterface } from "node:readline";
 import type { CommandIo } from "../output.ts";
 import { write } from "../output.ts";
-import { visible, visibleJson } from "../output/visible.ts";
+import { visible, visibleJson } from "../../service/visible.ts";
 
 const answerTimeoutMs = 120_000;
 

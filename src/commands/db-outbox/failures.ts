@@ -1,7 +1,7 @@
 // What Prisma and Postgres report, as the sentence that helps: unreachable, not migrated, too slow.
 
 import { OutboxError } from "../../outbox/errors.ts";
-import { visible } from "../output/visible.ts";
+import { visible } from "../../service/visible.ts";
 
 // Prisma's codes: https://www.prisma.io/docs/orm/reference/error-reference
 const refused = new Set(["P1000", "P1010"]);

@@ -5,7 +5,7 @@ import type { PrismaClient } from "../../../generated/prisma/client.ts";
 import type { DbOutboxRequest } from "../db-outbox.ts";
 import type { CommandIo } from "../output.ts";
 import { note, printRows, printValue } from "../output.ts";
-import { visibleJson } from "../output/visible.ts";
+import { visibleJson } from "../../service/visible.ts";
 import type { Application, Preview } from "./apply.ts";
 import { apply, preview } from "./apply.ts";
 import { ask, commandLine } from "./confirm.ts";

@@ -1,7 +1,7 @@
 // JSON as people type it: what is wrong is shown with line, column and a caret under the place.
 // The place is found by a scanner of our own, because every version of Node words JSON.parse's errors differently.
 
-import { cut, displayWidth, visible } from "../output/visible.ts";
+import { cut, displayWidth, visible } from "../../service/visible.ts";
 import { refuse } from "./refuse.ts";
 import type { Problem } from "./scan-json.ts";
 import { findProblem } from "./scan-json.ts";

@@ -4,7 +4,7 @@
 import { createReadStream } from "node:fs";
 import type { Readable } from "node:stream";
 import type { CommandIo } from "../output.ts";
-import { visible } from "../output/visible.ts";
+import { visible } from "../../service/visible.ts";
 import { refuse } from "./refuse.ts";
 
 const maxInputBytes = 1024 * 1024;

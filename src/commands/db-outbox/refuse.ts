@@ -1,7 +1,7 @@
 // How a request is refused: what was expected, what came, and, for a mistyped name, which one was probably meant.
 
 import { OutboxError } from "../../outbox/errors.ts";
-import { cut, visible, visibleJson } from "../output/visible.ts";
+import { cut, visible, visibleJson } from "../../service/visible.ts";
 
 /** Throws the sentence that the person reads; nothing has been changed by then. */
 export function refuse(message: string): never {

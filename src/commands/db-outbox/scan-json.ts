@@ -1,7 +1,7 @@
 // Finds the place where a text stops being JSON. Beyond JSON itself it refuses what JSON.parse lets through silently:
 // a name given twice, text that Postgres cannot hold, nesting without end.
 
-import { visible } from "../output/visible.ts";
+import { visible } from "../../service/visible.ts";
 
 const maxDepth = 32;
 

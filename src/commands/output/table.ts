@@ -1,7 +1,7 @@
 // A table that fits the terminal: short columns keep their width, long ones share what is left, the rest is named.
-// Cells come in as safe text; see visible.ts.
+// Cells come in as safe text; see service/visible.ts.
 
-import { cut, displayWidth } from "./visible.ts";
+import { cut, displayWidth } from "../../service/visible.ts";
 
 export interface TableColumn {
   readonly name: string;
