@@ -19,7 +19,7 @@ const mayNotImport = (files, folders, more = []) => ({
 });
 
 export default tseslint.config(
-  { ignores: ["generated/", "dist/", "var/", "coverage/"] },
+  { ignores: ["generated/", "bench/", "dist/", "var/", "coverage/"] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js"] } } },

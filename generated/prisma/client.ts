@@ -73,6 +73,31 @@ export type OutboxAttempt = Prisma.OutboxAttemptModel
  */
 export type OutboxAction = Prisma.OutboxActionModel
 /**
+ * Model OutboxType
+ * What is said about a type of job as a whole: pauses by people, limits by contracts. A type without either has no row.
+ */
+export type OutboxType = Prisma.OutboxTypeModel
+/**
+ * Model OutboxSchedule
+ * A schedule, as the programs that know it have declared it.
+ */
+export type OutboxSchedule = Prisma.OutboxScheduleModel
+/**
+ * Model OutboxSlot
+ * One moment of one schedule. That the row can exist but once is what makes a slot fire once.
+ */
+export type OutboxSlot = Prisma.OutboxSlotModel
+/**
+ * Model OutboxKeyLock
+ * What writers of an ordering key lock until they commit: one of 2^20 rows, chosen by the key's hash, made when first needed.
+ */
+export type OutboxKeyLock = Prisma.OutboxKeyLockModel
+/**
+ * Model OutboxUnpromoted
+ * Ordering keys whose next job could not be promoted at once; the next worker or drain that looks tries again.
+ */
+export type OutboxUnpromoted = Prisma.OutboxUnpromotedModel
+/**
  * Model Notification
  * The in-app inbox, filled by notification.send: one row for one job, exactly once.
  */

@@ -78,6 +78,8 @@ function exitCodeOf(error: OutboxError): number {
     case "MIGRATION":
     case "DUPLICATE_HANDLER":
       return exitCodes.configuration;
+    case "NOT_FOUND":
+      return exitCodes.notFound;
     case "DATABASE_UNREACHABLE":
       return exitCodes.unreachable;
     case "NOT_IN_TRANSACTION":

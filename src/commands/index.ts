@@ -10,12 +10,15 @@ import { embeddedCommands } from "./db-embedded.ts";
 import { healthApi } from "./health-api.ts";
 import { healthDb } from "./health-db.ts";
 import { jobsDrain } from "./jobs-drain.ts";
+import { jobsPrune } from "./jobs-prune.ts";
 import { jobsWorker } from "./jobs-worker.ts";
 import { migrateCommands } from "./migrate.ts";
 import type { CommandIo } from "./output.ts";
 import { write } from "./output.ts";
+import { scheduleCommands } from "./schedules.ts";
 import { serve } from "./serve.ts";
 import { refuseSwallowedFlags } from "./swallowed-flags.ts";
+import { typeCommands } from "./types.ts";
 
 function createProgram(context: CommandContext): Command {
   const program = new Command("postcommit")
@@ -30,6 +33,9 @@ function createProgram(context: CommandContext): Command {
     });
   jobsDrain(program, context);
   jobsWorker(program, context);
+  jobsPrune(program, context);
+  scheduleCommands(program, context);
+  typeCommands(program, context);
   dbOutboxCommand(program, context);
   embeddedCommands(program, context);
   migrateCommands(program, context);

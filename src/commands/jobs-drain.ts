@@ -45,6 +45,7 @@ export function jobsDrain(program: Command, context: CommandContext): void {
 async function drain(service: Service, context: CommandContext, flags: DrainFlags, stop: AbortSignal): Promise<number> {
   const report = await service.outbox.drain({
     handlers: service.handlers,
+    schedules: service.settings.schedules,
     batch: flags.batch,
     concurrency: flags.concurrency,
     grace: flags.drainTimeout,
@@ -71,7 +72,7 @@ function adviceFor(type: string): string {
 
 function sentenceOf(report: DrainReport): string {
   const counted = (["done", "retried", "dead", "released", "lost"] as const).filter((kind) => report[kind] > 0).map((kind) => `${report[kind]} ${kind}`);
-  const why = { empty: "nothing more is due", max_jobs: "--max-jobs reached", max_time: "--max-time reached", signal: "stopped" }[report.stopReason];
+  const why = { empty: "nothing more is due", paused: "what is due waits for its type (npm run app:cli types:list)", max_jobs: "--max-jobs reached", max_time: "--max-time reached", signal: "stopped" }[report.stopReason];
   const rest = report.remaining > 0 ? `, ${report.remaining} still due` : "";
   const next = report.nextDueAt === null || report.remaining > 0 ? "" : `; the next is due at ${report.nextDueAt.toISOString()}`;
   return `${counted.length === 0 ? "0 jobs run" : counted.join(", ")}: ${why}${rest}${next}.`;

@@ -2,12 +2,12 @@
 
 import type { Command } from "commander";
 import { typeOf } from "../outbox/registry.ts";
-import { OutboxError } from "../outbox/errors.ts";
 import { handlersOf } from "../service/handlers.ts";
 import { checkHealth } from "../service/health.ts";
 import { chooseDatabase, migrationsDir } from "../service/service.ts";
 import type { CommandContext } from "./context.ts";
 import { port } from "./flags.ts";
+import { listen } from "./listen.ts";
 import { note } from "./output.ts";
 import { stopSignals } from "./stop-signals.ts";
 
@@ -32,23 +32,13 @@ export function serve(program: Command, context: CommandContext): void {
       });
       const stop = stopSignals(() => undefined);
       try {
-        await listenUntil(stop.signal, app.fetch, flags, (url) => void note(context.io, {}, `Listening on ${url}. Stop with Ctrl-C.`));
+        const server = await listen(app.fetch, flags);
+        await note(context.io, {}, `Listening on ${server.url}. Stop with Ctrl-C.`);
+        await new Promise((resolve) => stop.signal.addEventListener("abort", resolve, { once: true }));
+        await server.close();
       } finally {
         stop.release();
         await chosen.close();
       }
     });
-}
-
-/** Comes back when it has been stopped and open requests are answered, at most 10 s later. */
-async function listenUntil(stop: AbortSignal, fetch: (request: Request) => Response | Promise<Response>, at: { port: number; host: string }, onListening: (url: string) => void): Promise<void> {
-  const { serve: listen } = await import("@hono/node-server");
-  await new Promise<void>((resolve, reject) => {
-    const server = listen({ fetch, port: at.port, hostname: at.host }, ({ port: bound }) => onListening(`http://${at.host}:${bound}`));
-    server.on("error", (cause: Error) => reject(new OutboxError("CONFIGURATION", `Cannot listen on ${at.host}:${at.port}: ${cause.message}.`, { cause })));
-    stop.addEventListener("abort", () => {
-      server.close(() => resolve());
-      if ("closeAllConnections" in server) setTimeout(() => server.closeAllConnections(), 10_000).unref();
-    });
-  });
 }

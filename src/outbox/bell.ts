@@ -4,8 +4,8 @@ export interface Bell {
   readonly ring: () => void;
   /** Forgets earlier rings. */
   readonly silence: () => void;
-  /** Comes back with the next ring, at once if there was one since `silence`, or when the time is over. */
-  readonly wait: (ms: number) => Promise<void>;
+  /** Comes back with the next ring, at once if there was one since `silence`, or when the time is over. True: it has rung. */
+  readonly wait: (ms: number) => Promise<boolean>;
 }
 
 export function createBell(): Bell {
@@ -20,7 +20,7 @@ export function createBell(): Bell {
       rung = false;
     },
     async wait(ms) {
-      if (rung) return;
+      if (rung) return true;
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, ms);
         wake = () => {
@@ -29,6 +29,7 @@ export function createBell(): Bell {
         };
       });
       wake = null;
+      return rung;
     },
   };
 }

@@ -17,9 +17,11 @@ export interface Database extends Sql {
   transaction<Value>(work: (tx: Transaction) => Promise<Value>): Promise<Value>;
   /**
    * A connection of its own, so that beats go out while every other connection is busy. Connecting and every statement
-   * fail after `timeoutMs`. The caller closes it.
+   * fail after `timeoutMs`. `onNotification` hears what the connection listens for. The caller closes it.
    */
-  dedicated(timeoutMs: number): Promise<Sql & { close(): Promise<void> }>;
+  dedicated(timeoutMs: number, onNotification?: () => void): Promise<Sql & { close(): Promise<void> }>;
+  /** Whether a connection can listen for notifications: behind a pooler it cannot. */
+  readonly canListen: boolean;
   /** Closes all connections; waits for running statements. */
   close(): Promise<void>;
 }

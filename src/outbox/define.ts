@@ -8,6 +8,8 @@ import { durationMs } from "./duration.ts";
 import type { EnqueueOptions, JobRequest } from "./enqueue.ts";
 import { OutboxError } from "./errors.ts";
 import type { ClaimedJob } from "./job.ts";
+import type { Concurrency, RateLimit } from "./limits.ts";
+import { checkConcurrency, checkRateLimit } from "./limits.ts";
 
 /** The part of Standard Schema (https://standardschema.dev) that is used here: zod, valibot and arktype schemas fit. */
 export interface Schema<Input, Output> {
@@ -34,9 +36,19 @@ export interface Contract<Input = unknown, Output = unknown> {
   readonly maxAttempts: number;
   /** How long one attempt may take. */
   readonly timeoutMs: number;
+  /** How many of its jobs run at once over all workers; with `byKey`, of each concurrency key. Null: as many as there is room for. */
+  readonly concurrency: { readonly limit: number; readonly byKey: boolean } | null;
+  /** What a job's concurrency is counted by; null when it is not counted by key. */
+  concurrencyKey(payload: Input): string | null;
+  /** How many of its attempts begin in a while over all workers. Null: no limit. */
+  readonly rateLimit: { readonly limit: number; readonly perMs: number } | null;
+  /** What becomes of the later jobs of its ordering key when a job of this type becomes a dead letter. */
+  readonly onDead: OnDead;
   /** A job of this type, for `enqueueMany`. */
   job(payload: Input, options?: EnqueueOptions): JobRequest<Input, Output>;
 }
+
+export type OnDead = "continue" | "block";
 
 export interface ContractDefinition<Input, Output> {
   /** A name of up to 200 characters, for example "invoice.remind". It is stored with every job, so it never changes. */
@@ -47,6 +59,15 @@ export interface ContractDefinition<Input, Output> {
   retry?: Retry;
   /** Time limit of one attempt. Default: "5m". */
   timeout?: Duration;
+  /** Jobs running at once, over all workers: a number, or `{ limit, key }` for so many of each key. Default: no limit. */
+  concurrency?: Concurrency<Input>;
+  /** Attempts begun in a while, over all workers, such as `{ limit: 100, per: "1m" }`. Default: no limit. */
+  rateLimit?: RateLimit;
+  /**
+   * When a job with an ordering key becomes a dead letter: the next one of the key goes on, or all later ones wait
+   * until somebody redrives, cancels or deletes it. Default: "continue".
+   */
+  onDead?: OnDead;
 }
 
 export const defaultMaxAttempts = 3;
@@ -54,7 +75,7 @@ const defaultTimeoutMs = 300_000;
 
 /** Declares a type of job. Safe to import anywhere: it loads no handler. */
 export function defineJob<Input = unknown, Output = Input>(definition: ContractDefinition<Input, Output>): Contract<Input, Output> {
-  const { type, schema = null, retry = {}, timeout } = definition;
+  const { type, schema = null, retry = {}, timeout, concurrency, rateLimit, onDead = "continue" } = definition;
   if (typeof type !== "string" || type.length < 1 || type.length > 200) {
     throw new OutboxError("INVALID_OPTION", `Expected a job's type to be a name of 1 to 200 characters, got ${JSON.stringify(type)}.`);
   }
@@ -64,9 +85,18 @@ export function defineJob<Input = unknown, Output = Input>(definition: ContractD
     retry,
     maxAttempts: checkMaxAttempts(type, maxAttemptsOf(retry)),
     timeoutMs: timeout === undefined ? defaultTimeoutMs : durationMs(timeout, `the timeout of "${type}"`),
+    concurrency: checkConcurrency(type, concurrency),
+    concurrencyKey: (payload) => (typeof concurrency === "object" ? concurrency.key(payload) : null),
+    rateLimit: checkRateLimit(type, rateLimit),
+    onDead: checkOnDead(type, onDead),
     job: (payload, options = {}) => ({ contract, payload, options }),
   };
   return contract;
+}
+
+function checkOnDead(type: string, onDead: unknown): OnDead {
+  if (onDead === "continue" || onDead === "block") return onDead;
+  throw new OutboxError("INVALID_OPTION", `Expected onDead of "${type}" to be "continue" or "block", got ${JSON.stringify(onDead)}.`);
 }
 
 function maxAttemptsOf(retry: Retry): number {
@@ -119,6 +149,8 @@ export interface Handler {
 /** A handler that is loaded when the first job of its type is claimed: an empty drain loads none. */
 export interface LazyHandler {
   readonly type: string;
+  /** Needed when the contract has limits: they must be known before the first job of the type is claimed. */
+  readonly contract?: Contract;
   readonly load: () => Promise<Handler>;
 }
 

@@ -5,11 +5,14 @@ import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
 import { OutboxError } from "./errors.ts";
 import type { Emit } from "./events.ts";
+import { scheduleChores } from "./housekeeping.ts";
 import { countDue, nextDueAt, unhandledTypes } from "./inspect.ts";
 import { haltWith, pump } from "./pump.ts";
 import type { PumpOptions, StopReason } from "./pump.ts";
 import type { HandlerEntry } from "./registry.ts";
 import { createRegistry } from "./registry.ts";
+import type { RetentionMs } from "./retention.ts";
+import type { Schedule, ScheduleDeclaration } from "./schedule.ts";
 import type { Tally } from "./settle.ts";
 
 export interface RunOptions {
@@ -24,6 +27,8 @@ export interface RunOptions {
   readonly lease?: Duration;
   /** How long running jobs may go on after a stop before they are given back. Default: "30s". */
   readonly grace?: Duration;
+  /** Fires their slots, beside all others that know them: each slot once. */
+  readonly schedules?: readonly ScheduleDeclaration[];
 }
 
 export interface DrainOptions extends RunOptions {
@@ -36,8 +41,9 @@ export interface DrainOptions extends RunOptions {
 }
 
 export interface DrainReport extends Tally {
-  /** Due jobs that it could have run and has not: 0 when it stopped because nothing was due. */
+  /** Due jobs of its types that it has not run: 0 when it stopped because nothing was due. */
   readonly remaining: number;
+  /** "paused": what is still due is held back by a pause or a limit of its type. */
   readonly stopReason: StopReason;
   /** When the next job it could run is due; null when none is pending. */
   readonly nextDueAt: Date | null;
@@ -47,7 +53,18 @@ export interface DrainReport extends Tally {
   readonly unloadable: readonly string[];
 }
 
-export async function drain(database: Database, options: DrainOptions, version: string, emit: Emit): Promise<DrainReport> {
+export type CompileSchedules = (declarations: readonly ScheduleDeclaration[]) => Promise<Schedule[]>;
+
+/** What a drain and a worker are made of, beside their options. */
+export interface RunParts {
+  readonly database: Database;
+  readonly version: string;
+  readonly emit: Emit;
+  readonly retention: RetentionMs;
+  readonly compileSchedules: CompileSchedules;
+}
+
+export async function drain({ database, version, emit, compileSchedules }: RunParts, options: DrainOptions): Promise<DrainReport> {
   const { maxJobs = Number.POSITIVE_INFINITY, signal } = options;
   if (maxJobs !== Number.POSITIVE_INFINITY) wholeNumber("maxJobs", maxJobs);
   const limits = runLimits(options);
@@ -71,7 +88,9 @@ export async function drain(database: Database, options: DrainOptions, version: 
       database,
       maxJobs,
       whenEmpty: "end",
+      idleTimeoutMs: Number.POSITIVE_INFINITY,
       pollMs: 1000,
+      chores: scheduleChores(database, await compileSchedules(options.schedules ?? []), emit),
       patienceMs: 10_000,
       stop: stop.signal,
       halt: halt.signal,

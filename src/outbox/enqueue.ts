@@ -1,5 +1,5 @@
-// How a job comes to be: checked, turned into one JSON text, and inserted by one statement inside the caller's
-// transaction, however many jobs there are. Next: store/claim.ts (how a worker takes it).
+// How a job comes to be: checked, and inserted by one statement inside the caller's transaction, however many jobs there
+// are. Next: store/claim.ts (how a worker takes it).
 
 import type { AnyTransaction, Sql } from "./database.ts";
 import { sqlOf } from "./database.ts";
@@ -10,7 +10,8 @@ import { durationMs } from "./duration.ts";
 import { OutboxError } from "./errors.ts";
 import { toJson } from "./payload.ts";
 import { checkPayload } from "./schema.ts";
-import { findKeyHolders, insertJobs, insertKeyedJobs } from "./store/enqueue.ts";
+import type { NewJob } from "./store/enqueue.ts";
+import { findKeyHolders, insertDedupedJobs, insertJobs } from "./store/enqueue.ts";
 import { uuid7 } from "./uuid.ts";
 
 const namedPriorities = { high: 10, normal: 0, low: -10 } as const;
@@ -18,7 +19,7 @@ const namedPriorities = { high: 10, normal: 0, low: -10 } as const;
 export interface EnqueueOptions {
   /** Greater runs first: "high" is 10, "normal" 0, "low" -10, or a whole number from -32768 to 32767. */
   priority?: keyof typeof namedPriorities | number;
-  /** Not before this instant. */
+  /** Not before this instant; one in the past means now. */
   runAt?: Date;
   /** Not before this much time has passed, by the database's clock. Not together with `runAt`. */
   delay?: Duration;
@@ -26,6 +27,11 @@ export interface EnqueueOptions {
   maxAttempts?: number;
   /** The user on whose behalf the job is enqueued. */
   owner?: string;
+  /**
+   * Jobs of one ordering key, whatever their types, run one at a time, in the order in which their transactions
+   * committed. Until this transaction has ended, others wait that enqueue for the same key. 1 to 500 characters.
+   */
+  orderingKey?: string;
   /** While a job of this type holds the key, another with the same key is not stored; its id is given back instead. */
   dedupeKey?: string;
   /** How long the key is held: a time from now, until the job has finished, or for ever. Default: "1h". */
@@ -55,18 +61,18 @@ export function enqueueJobs(tx: AnyTransaction, requests: readonly JobRequest[])
 }
 
 export async function storeJobs(sql: Sql, requests: readonly JobRequest[]): Promise<Enqueued[]> {
-  const jobs = requests.map(jobRow);
+  const jobs = requests.map(newJob);
   const stored = new Set<string>();
   const holders = new Map<string, string>();
-  const isOpen = (job: JobRow) => !stored.has(job.id) && !holders.has(job.id);
+  const isOpen = (job: NewJob) => !stored.has(job.id) && !holders.has(job.id);
 
   // One round is enough unless a key's holder vanishes between the insert that met it and the look at it.
   for (let round = 0; round < 3 && jobs.some(isOpen); round += 1) {
     const open = jobs.filter(isOpen);
-    const keyed = open.filter((job) => job.dedupeKey !== null);
-    const text = `[${open.map((job) => job.text).join(",")}]`;
-    for (const id of await (keyed.length > 0 ? insertKeyedJobs : insertJobs)(sql, text)) stored.add(id);
-    const refused = keyed.filter(isOpen);
+    const deduped = open.filter((job) => job.dedupe_key !== null);
+    const sent = firstOfEachKey(open).sort(inOrderOfLocks);
+    for (const id of await (deduped.length > 0 ? insertDedupedJobs : insertJobs)(sql, sent)) stored.add(id);
+    const refused = deduped.filter(isOpen);
     if (refused.length === 0) continue;
     for (const { wanted, holder } of await findKeyHolders(sql, refused)) holders.set(wanted, holder);
   }
@@ -74,35 +80,53 @@ export async function storeJobs(sql: Sql, requests: readonly JobRequest[]): Prom
     const holder = holders.get(job.id);
     if (holder !== undefined) return { id: holder, deduplicated: true };
     if (stored.has(job.id)) return { id: job.id, deduplicated: false };
-    throw new OutboxError("INVALID_OPTION", `The dedupe key ${JSON.stringify(job.dedupeKey)} of "${job.type}" changed hands three times while it was asked for. Try again.`);
+    throw new OutboxError("INVALID_OPTION", `The dedupe key ${JSON.stringify(job.dedupe_key)} of "${job.type}" changed hands three times while it was asked for. Try again.`);
   });
 }
 
-interface JobRow {
-  readonly id: string;
-  readonly type: string;
-  readonly dedupeKey: string | null;
-  /** The row as JSON text, for jsonb_to_recordset: the payload is serialised once, here. */
-  readonly text: string;
+function firstOfEachKey(jobs: readonly NewJob[]): NewJob[] {
+  const seen = new Set<string>();
+  return jobs.filter(({ type, dedupe_key }) => {
+    const key = JSON.stringify([type, dedupe_key]);
+    return dedupe_key === null || (!seen.has(key) && seen.add(key));
+  });
 }
 
-function jobRow({ contract, payload, options }: JobRequest): JobRow {
+/**
+ * What two calls lock, they lock in the same order, so that they wait for each other but never both ways. Jobs of one
+ * ordering key stay as they were given, and so do jobs without any key.
+ */
+function inOrderOfLocks(one: NewJob, other: NewJob): number {
+  const byOrderingKey = compare(one.ordering_key, other.ordering_key);
+  if (byOrderingKey !== 0 || one.ordering_key !== null) return byOrderingKey;
+  return compare(one.dedupe_key, other.dedupe_key) || (one.dedupe_key === null ? 0 : compare(one.type, other.type));
+}
+
+function compare(one: string | null, other: string | null): number {
+  if (one === other) return 0;
+  if (one === null || other === null) return one === null ? -1 : 1;
+  return one < other ? -1 : 1;
+}
+
+function newJob({ contract, payload, options }: JobRequest): NewJob {
   const { type } = contract;
   checkPayload(contract, payload);
-  const payloadText = toJson(type, payload);
-  const id = uuid7();
+  const orderingKey = options.orderingKey === undefined ? null : text(type, "orderingKey", options.orderingKey);
   const dedupeKey = options.dedupeKey === undefined ? null : text(type, "dedupeKey", options.dedupeKey);
-  const columns = {
-    id,
+  return {
+    payload: toJson(type, payload),
+    id: uuid7(),
     type,
     priority: priorityOf(type, options.priority),
     max_attempts: checkMaxAttempts(type, options.maxAttempts ?? contract.maxAttempts),
     owner: options.owner === undefined ? null : text(type, "owner", options.owner),
     ...dueOf(type, options),
+    concurrency_key: concurrencyKeyOf(contract, payload),
+    ordering_key: orderingKey,
+    block_on_dead: orderingKey !== null && contract.onDead === "block" ? true : null,
     dedupe_key: dedupeKey,
     dedupe_ms: dedupeKey === null ? null : dedupeMs(options.dedupeFor ?? "1h"),
   };
-  return { id, type, dedupeKey, text: `${JSON.stringify(columns).slice(0, -1)},"payload":${payloadText}}` };
 }
 
 function priorityOf(type: string, priority: EnqueueOptions["priority"] = "normal"): number {
@@ -119,6 +143,18 @@ function dueOf(type: string, { runAt, delay }: EnqueueOptions): { run_at: string
     throw new OutboxError("INVALID_OPTION", `Expected runAt of "${type}" to be a valid Date, got ${String(runAt)}.`);
   }
   return { run_at: runAt?.toISOString() ?? null, delay_ms: delay === undefined ? null : durationMs(delay, `the delay of "${type}"`) };
+}
+
+function concurrencyKeyOf(contract: Contract, payload: unknown): string | null {
+  const { type } = contract;
+  if (contract.concurrency?.byKey !== true) return null;
+  let key: unknown;
+  try {
+    key = contract.concurrencyKey(payload);
+  } catch (cause) {
+    throw new OutboxError("INVALID_PAYLOAD", `Job "${type}" was refused: expected the key function of its concurrency to make a text of the payload, but it threw ${String(cause)}.`, { cause });
+  }
+  return text(type, "the concurrency key", key);
 }
 
 /** Null: until the job has finished; -1: for ever. */

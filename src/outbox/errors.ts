@@ -11,7 +11,8 @@ export type ErrorCode =
   | "CONFIGURATION"
   | "DATABASE_UNREACHABLE"
   | "MIGRATION"
-  | "USAGE";
+  | "USAGE"
+  | "NOT_FOUND";
 
 export class OutboxError extends Error {
   override readonly name: string = "OutboxError";

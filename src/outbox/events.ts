@@ -1,6 +1,7 @@
 // What the engine tells the world. The core only emits; the sentences stand in service/log-events.ts.
 
 import type { ClaimedJob, Failure } from "./job.ts";
+import type { Tally } from "./settle.ts";
 
 export type OutboxEvent =
   | { readonly event: "worker_registered"; readonly worker: string; readonly types: readonly string[] }
@@ -8,6 +9,8 @@ export type OutboxEvent =
   | { readonly event: "worker_lost_lease"; readonly worker: string; readonly running: number }
   | { readonly event: "worker_buried"; readonly worker: string; readonly host: string; readonly pid: number }
   | { readonly event: "jobs_rescued"; readonly returned: number; readonly dead: number }
+  | { readonly event: "jobs_pruned"; readonly done: number; readonly cancelled: number; readonly dead: number }
+  | { readonly event: "worker_beat"; readonly running: number; readonly waiting: number; readonly tally: Tally; readonly silentMs: number; readonly memoryMb: number }
   | { readonly event: "handler_not_loaded"; readonly type: string; readonly error: unknown }
   | { readonly event: "job_done"; readonly job: ClaimedJob; readonly durationMs: number }
   | { readonly event: "job_retried"; readonly job: ClaimedJob; readonly failure: Failure; readonly delayMs: number; readonly timedOut: boolean }
@@ -16,6 +19,8 @@ export type OutboxEvent =
   | { readonly event: "job_lost"; readonly job: ClaimedJob }
   | { readonly event: "job_failed_after_completion"; readonly job: ClaimedJob; readonly failure: Failure }
   | { readonly event: "job_logged"; readonly job: ClaimedJob; readonly level: "info" | "warn"; readonly message: string; readonly fields: Record<string, unknown> }
+  | { readonly event: "schedule_fired"; readonly schedule: string; readonly type: string; readonly slotAt: Date; readonly jobId: string }
+  | { readonly event: "schedule_failed"; readonly schedule: string; readonly error: unknown }
   | { readonly event: "database_failed"; readonly doing: string; readonly error: unknown; readonly retryInMs: number | null };
 
 /** Enough of a job to name it in a line. */

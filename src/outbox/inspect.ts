@@ -65,18 +65,6 @@ export async function nextDueAt(sql: Sql, types: readonly string[]): Promise<Dat
   return (row?.due_at ?? null) as Date | null;
 }
 
-/** Whether a job of these types that a worker died of is due. One look at an index that is almost always empty. */
-export async function hasSuspects(sql: Sql, types: readonly string[]): Promise<boolean> {
-  const [row] = await sql.query(
-    `select exists (
-       select from outbox
-       where status = 'pending' and suspect and run_at <= statement_timestamp() and type = any ($1)
-     ) as found`,
-    [types],
-  );
-  return row?.found === true;
-}
-
 /** Types of pending jobs that are not among `types`, with how many wait. Reads one index entry for each type, then counts. */
 export async function unhandledTypes(sql: Sql, types: readonly string[]): Promise<{ type: string; count: number }[]> {
   const rows = await sql.query(

@@ -34,6 +34,7 @@ export interface ClaimedJob {
   readonly createdAt: Date;
   readonly startedAt: Date;
   readonly owner: string | null;
+  readonly orderingKey: string | null;
   /** What the attempt before this one failed with. */
   readonly lastError: string | null;
   /** True when a worker died while it ran this job. */
@@ -55,7 +56,14 @@ export type Outcome =
   /** The handler committed its own completion through `ctx.complete`; nothing is left to write. */
   | { readonly kind: "completed" }
   /** It failed and has attempts left: due again after `delayMs`. */
-  | { readonly kind: "retried"; readonly failure: Failure; readonly delayMs: number; readonly timedOut: boolean }
+  | {
+      readonly kind: "retried";
+      readonly failure: Failure;
+      readonly delayMs: number;
+      readonly timedOut: boolean;
+      /** The receiver has asked to wait, and the type has a rate limit: none of its jobs is begun before. */
+      readonly typeWaitsMs: number | null;
+    }
   /** It failed for good: a dead letter. */
   | { readonly kind: "dead"; readonly failure: Failure; readonly timedOut: boolean }
   /** The worker is stopping: given back as if it had never been claimed. */

@@ -2,13 +2,24 @@
 
 import type { AnyTransaction, Database } from "./database.ts";
 import type { Contract } from "./define.ts";
-import type { DrainOptions, DrainReport } from "./drain.ts";
+import type { CompileSchedules, DrainOptions, DrainReport, RunParts } from "./drain.ts";
 import { drain } from "./drain.ts";
 import type { Enqueued, EnqueueOptions, JobRequest } from "./enqueue.ts";
 import { enqueueJobs, storeJobs } from "./enqueue.ts";
+import { OutboxError } from "./errors.ts";
 import type { Emit } from "./events.ts";
 import { countByStatus } from "./inspect.ts";
+import type { TypeState } from "./inspect-types.ts";
+import { listTypes } from "./inspect-types.ts";
 import type { Status } from "./job.ts";
+import type { PauseOptions, ResumeOptions } from "./pause.ts";
+import { pauseType, resumeType } from "./pause.ts";
+import type { PruneOptions, PruneReport } from "./prune.ts";
+import { prune } from "./prune.ts";
+import type { RetentionMs } from "./retention.ts";
+import { defaultRetention } from "./retention.ts";
+import type { Schedule, ScheduleDeclaration } from "./schedule.ts";
+import type { Pause } from "./store/pauses.ts";
 import type { Worker, WorkerOptions } from "./worker.ts";
 import { createWorker } from "./worker.ts";
 
@@ -28,18 +39,40 @@ export interface Outbox {
   worker(options: WorkerOptions): Worker;
   /** Number of jobs by status. */
   counts(): Promise<Record<Status, number>>;
+  /** Deletes finished jobs that are old enough, by retention or by what is asked for, and writes it into the ledger of actions. */
+  prune(options?: PruneOptions): Promise<PruneReport>;
+  /** Holds a type back: no claim that begins after this takes a job of it. What runs goes on, what is pending stays pending. */
+  pause(type: string, options?: PauseOptions): Promise<Pause>;
+  /** Ends the pause of a type. False: it was not paused, and nothing was changed. */
+  resume(type: string, options?: ResumeOptions): Promise<boolean>;
+  /** The types that have pending or running jobs, a pause or limits: what waits, what runs, what holds them back. */
+  types(): Promise<TypeState[]>;
   /** Closes the outbox's own connections. */
   close(): Promise<void>;
 }
 
-export function outboxOver(database: Database, version: string, emit: Emit): Outbox {
+/** What the edge adds to the core. */
+export interface Edge {
+  readonly version: string;
+  readonly emit: Emit;
+  readonly retention?: RetentionMs;
+  /** Reads cron expressions. */
+  readonly compileSchedules?: CompileSchedules;
+}
+
+export function outboxOver(database: Database, { version, emit, retention = defaultRetention, compileSchedules = refuseSchedules }: Edge): Outbox {
+  const parts: RunParts = { database, version, emit, retention, compileSchedules };
   return {
     enqueue: (tx, contract, payload, options = {}) => only(() => enqueueJobs(tx, [contract.job(payload, options)])),
     enqueueMany: (tx, jobs) => settledEarly(() => enqueueJobs(tx, jobs)),
     enqueueAlone: (contract, payload, options = {}) => only(() => storeJobs(database, [contract.job(payload, options)])),
-    drain: (options) => drain(database, options, version, emit),
-    worker: (options) => createWorker(database, options, version, emit),
+    drain: (options) => drain(parts, options),
+    worker: (options) => createWorker(parts, options),
     counts: () => countByStatus(database),
+    prune: (options) => prune(database, retention, options),
+    pause: (type, options) => pauseType(database, type, options),
+    resume: (type, options) => resumeType(database, type, options),
+    types: () => listTypes(database),
     close: () => database.close(),
   };
 }
@@ -53,4 +86,9 @@ async function only(store: () => Promise<Enqueued[]>): Promise<Enqueued> {
 /** What is refused is refused by the promise, never thrown past an `await`. */
 async function settledEarly(store: () => Promise<Enqueued[]>): Promise<Enqueued[]> {
   return store();
+}
+
+function refuseSchedules(declarations: readonly ScheduleDeclaration[]): Promise<Schedule[]> {
+  if (declarations.length === 0) return Promise.resolve([]);
+  return Promise.reject(new OutboxError("CONFIGURATION", "Expected an outbox that can read cron expressions, got one without: make it with createOutbox."));
 }

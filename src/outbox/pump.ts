@@ -1,25 +1,30 @@
 // Claim -> run -> settle, over and over: the one loop of the drain (until nothing is due) and the worker (until stopped).
-// In order: store/claim.ts takes jobs, run-job.ts runs each, settle.ts writes what became of it.
+// It decides what to do next and starts it; turns.ts does it, lanes.ts knows where to claim, hands.ts runs the jobs.
 
-import { setMaxListeners } from "node:events";
-import { jittered } from "./backoff.ts";
+import { setImmediate as turnOfTheEventLoop } from "node:timers/promises";
 import { createBell } from "./bell.ts";
+import type { Chore } from "./chores.ts";
+import { createChores } from "./chores.ts";
 import type { Database } from "./database.ts";
 import type { Emit } from "./events.ts";
-import { hasSuspects } from "./inspect.ts";
+import { createHands } from "./hands.ts";
 import type { ClaimedJob, Outcome } from "./job.ts";
+import { createLanes } from "./lanes.ts";
+import { createLimitedTypes } from "./limited.ts";
+import { limitsOf } from "./limits.ts";
+import type { Look } from "./look.ts";
 import type { Registry } from "./registry.ts";
-import { AttemptEnded, runJob } from "./run-job.ts";
+import type { EndOfAttempts } from "./run-job.ts";
+import { AttemptEnded, endOfAttempts, runJob } from "./run-job.ts";
 import type { Session } from "./session.ts";
 import { openSession } from "./session.ts";
-import type { Tally } from "./settle.ts";
+import type { Finished, Tally } from "./settle.ts";
 import { completeJob, createSettler } from "./settle.ts";
-import type { Claim } from "./store/claim.ts";
-import { claimJobs, claimSuspect, unclaim } from "./store/claim.ts";
-import { buryWorkers, rescueJobs } from "./store/workers.ts";
+import { declareLimits } from "./store/limits.ts";
 import { isTransient, withRetry } from "./transient.ts";
+import { createTurns } from "./turns.ts";
 
-export type StopReason = "empty" | "max_jobs" | "max_time" | "signal";
+export type StopReason = "empty" | "paused" | "max_jobs" | "max_time" | "signal";
 
 export interface PumpOptions {
   readonly database: Database;
@@ -31,174 +36,416 @@ export interface PumpOptions {
   readonly leaseMs: number;
   /** Jobs taken altogether, at most. */
   readonly maxJobs: number;
-  /** What happens when nothing is due: the drain ends, the worker asks again after about `pollMs`. */
-  readonly whenEmpty: "end" | "wait";
+  /** What happens when nothing is due: the drain ends, the worker sleeps until the doorbell rings, or for about `pollMs`. */
+  readonly whenEmpty: "end" | "sleep";
+  /** A worker that has had nothing to do for so long ends. */
+  readonly idleTimeoutMs: number;
   readonly pollMs: number;
   /** How long a database that does not answer is tried again before the pump gives up. */
   readonly patienceMs: number;
+  readonly chores: readonly Chore[];
   /** Aborted: claim no more, let the running jobs finish. Its reason is the StopReason. */
   readonly stop: AbortSignal;
   /** Aborted: end the running jobs too and give them back. */
   readonly halt: AbortSignal;
   readonly version: string;
   readonly emit: Emit;
+  /** Told whenever it changes what the worker is doing; for probes and beats. */
+  readonly onState?: (state: PumpState) => void;
 }
 
-const rescueBatch = 100;
-const suspectPauseMs = 1000;
+export interface PumpState {
+  readonly running: number;
+  readonly waiting: number;
+  readonly tally: Tally;
+  /** When the database answered last, as `performance.now()`. */
+  readonly answeredAt: number;
+}
+
+/** Claims under way at once, at most. */
+const maxExchanges = 4;
+/** While claims come back full, what may have appeared behind the cursors is looked for so often. */
+const busyLookMs = 200;
+/** And without any reason so often, so that dead workers are noticed while every slot is taken. */
+const quietLookMs = 10_000;
+/** The lanes are looked at from their very beginning so often, but for no more than a fiftieth of the time. */
+const deepLookMs = 5000;
+const deepLookShare = 50;
+/** Under load the doorbell is of no use, and while nobody listens it costs nothing. */
+const loadMs = 100;
+/** After a load, what was enqueued while nobody listened is looked for at first after this time, then twice as much, and so on. */
+const afterglowMs = 10;
+/** A drain waits this long for a token of a rate limit; for more it leaves the jobs to the next drain. */
+const drainWaitsMs = 2000;
+/** What could not be done just now, because somebody else holds a row, is not tried again before. */
+const dutyPauseMs = 1000;
 
 /** Comes back when it has stopped and everything it ran is settled. */
 export async function pump(options: PumpOptions): Promise<{ stopReason: StopReason; tally: Tally }> {
-  const { database, registry, batch, concurrency, leaseMs, maxJobs, emit } = options;
+  const { database, registry, batch, concurrency, leaseMs, maxJobs, emit, stop } = options;
+  const ends = options.whenEmpty === "end";
+  const bell = createBell();
+  const lanes = createLanes(() => registry.types());
+  const limited = createLimitedTypes();
   const settler = createSettler(database, emit, leaseMs);
-  const running = new Map<string, Promise<void>>();
-  const doubtful = new Map<Claim, number>(); // claims whose answer was lost, and when
+  const choresEnd = new AbortController();
+  const chores = createChores(options.chores, choresEnd.signal, emit);
+  const hands = createHands({ slots: concurrency, batch, run: (job) => outcomeOf(job, attempts), onFinished: bell.ring });
+  const loops = Math.min(maxExchanges, Math.ceil(concurrency / batch));
+
+  let session = null as Session | null; // written by functions below, which the compiler does not follow
+  let declared = false;
+  let attempts: EndOfAttempts = endOfAttempts(options.halt);
+  const tasks = new Set<Promise<void>>();
+  let choresRunning = 0;
+  const broken: Error[] = [];
+  let exchanges = 0;
+  /** Jobs that the claims under way may bring. */
+  let expected = 0;
   let taken = 0;
-  const broken: Error[] = []; // outcomes that could not be written, for no reason that passes
+  const busy = { looking: false, settling: false, limiting: false };
+
+  /** Counts what may have made jobs due. A look sees what was counted before it began. */
+  let changes = 1;
+  let seen: (Look & { readonly changes: number; readonly deep: boolean; readonly at: number }) | null = null;
+  let claimedSinceLook = 0;
+  let limitedTurn = false;
+  let woken = false;
+  let rung = false;
+  let deepLookAt = Number.NEGATIVE_INFINITY;
   let rescuedAt = Number.NEGATIVE_INFINITY;
-  let suspectsSoughtAt = Number.NEGATIVE_INFINITY;
+  let suspectsIgnoredUntil = Number.NEGATIVE_INFINITY;
+  let answeredAt = performance.now();
+  let lastWorkAt = performance.now();
+  let busySince = Number.POSITIVE_INFINITY;
+  let glowMs = Number.POSITIVE_INFINITY;
 
   const trying = <Value>(doing: string, work: () => Promise<Value>) =>
-    withRetry(options.patienceMs, work, (error, retryInMs) => emit({ event: "database_failed", doing, error, retryInMs }), options.stop);
-  const newSession = () => trying("register", () => openSession(database, { types: registry.types(), leaseMs, version: options.version, emit }));
+    withRetry(
+      options.patienceMs,
+      async () => {
+        const value = await work();
+        answeredAt = performance.now();
+        return value;
+      },
+      (error, retryInMs) => emit({ event: "database_failed", doing, error, retryInMs }),
+      stop,
+    );
+  const turns = createTurns({ database, lanes, hands, settler, leaseMs, emit, trying });
 
-  async function claim(session: Session, take: (next: Claim) => Promise<ClaimedJob[]>): Promise<ClaimedJob[]> {
-    return trying("claim", async () => {
-      const next = session.nextClaim(registry.types());
+  const tell = () => options.onState?.({ running: hands.running(), waiting: hands.waiting(), tally: settler.tally, answeredAt });
+
+  async function outcomeOf(job: ClaimedJob, end: EndOfAttempts): Promise<Outcome> {
+    try {
+      const handler = await registry.handlerOf(job.type, (error) => emit({ event: "handler_not_loaded", type: job.type, error }));
+      if (handler === null) return { kind: "released" };
+      return await runJob(job, { handler, end, complete: (which, work) => completeJob(database, which, work), emit });
+    } catch (error) {
+      breakWith(error);
+      return { kind: "lost" };
+    }
+  }
+
+  /** What ends the pump: what is running is finished, and then it is thrown. */
+  function breakWith(error: unknown): void {
+    broken.push(error instanceof Error ? error : new Error(String(error)));
+  }
+
+  /** In the background. What it throws ends the pump. */
+  function start(work: () => Promise<void>): void {
+    const task: Promise<void> = work()
+      .catch(breakWith)
+      .finally(() => {
+        tasks.delete(task);
+        bell.ring();
+      });
+    tasks.add(task);
+  }
+
+  function startChore(work: () => Promise<void>): void {
+    choresRunning += 1;
+    start(async () => {
       try {
-        await settleDoubts();
-        return await take(next);
-      } catch (error) {
-        if (isTransient(error)) doubtful.set(next, performance.now());
-        throw error;
+        await work();
+      } finally {
+        choresRunning -= 1;
+        changes += 1;
       }
     });
   }
 
-  /** A claim may have been carried out although its answer was lost: what it took is given back, for as long as it might still arrive. */
-  async function settleDoubts(): Promise<void> {
-    for (const [lostClaim, since] of doubtful) {
-      await unclaim(database, lostClaim.worker, lostClaim.token);
-      if (performance.now() - since > leaseMs) doubtful.delete(lostClaim);
+  function startExchange(from: Session, limit: number): void {
+    exchanges += 1;
+    expected += limit;
+    start(async () => {
+      try {
+        const fromLook = !woken;
+        woken = false;
+        const { claimed, settled } = await turns.exchange(from, limit);
+        wasSettled(settled);
+        wasClaimed(claimed);
+        if (claimed === limit) {
+          busySince = Math.min(busySince, performance.now());
+          if (from.listening && performance.now() - busySince > loadMs) await listenFor(from, false);
+        } else {
+          busySince = Number.POSITIVE_INFINITY;
+          lanes.exhaust();
+          // What a look had just shown and a claim could not have is locked by somebody else: there is no hurry.
+          if (claimed > 0 || claimedSinceLook > 0 || !fromLook) changes += 1;
+        }
+      } finally {
+        exchanges -= 1;
+        expected -= limit;
+      }
+    });
+  }
+
+  function wasClaimed(count: number): void {
+    taken += count;
+    claimedSinceLook += count;
+    if (count > 0) lastWorkAt = performance.now();
+  }
+
+  function wasSettled(batchSettled: readonly Finished[]): void {
+    if (batchSettled.length === 0) return;
+    lastWorkAt = performance.now();
+    for (const { job } of batchSettled) limited.finished(job.type);
+    // Given back or tried again, the next of a key promoted, follow-up jobs enqueued: there may be more to do. A worker
+    // hears of what was enqueued by the doorbell.
+    if (ends || batchSettled.some(({ job, outcome }) => outcome.kind !== "done" || job.orderingKey !== null)) changes += 1;
+  }
+
+  function startSettling(which: "all" | "not done"): void {
+    busy.settling = true;
+    start(async () => {
+      try {
+        wasSettled(await turns.settle(which));
+      } finally {
+        busy.settling = false;
+      }
+    });
+  }
+
+  function startLimited(from: Session, type: string, limit: number): void {
+    busy.limiting = true;
+    expected += limit;
+    start(async () => {
+      try {
+        const { jobs, retryInMs } = await turns.claimLimited(from, type, limit);
+        limited.claimed(type, retryInMs);
+        wasClaimed(jobs.length);
+      } finally {
+        busy.limiting = false;
+        expected -= limit;
+      }
+    });
+  }
+
+  function startLook(deep: boolean): void {
+    busy.looking = true;
+    start(async () => {
+      try {
+        const begun = changes;
+        const beganAt = performance.now();
+        const found = await turns.look(deep);
+        claimedSinceLook = 0;
+        seen = { ...found, changes: begun, deep, at: performance.now() };
+        limited.learn(found.lanes);
+        if (deep) deepLookAt = seen.at + (seen.at - beganAt) * deepLookShare;
+      } finally {
+        busy.looking = false;
+      }
+    });
+  }
+
+  async function openNewSession(): Promise<Session> {
+    const onRing = () => {
+      rung = true;
+      bell.ring();
+    };
+    const onBeat = () => {
+      answeredAt = performance.now();
+      tell();
+    };
+    const opened = await trying("register", () =>
+      openSession(database, { types: registry.types(), leaseMs, version: options.version, emit, onBeat, ...(ends ? {} : { onRing }) }),
+    );
+    attempts = endOfAttempts(opened.lost, options.halt);
+    return opened;
+  }
+
+  /** No more is claimed. What is in hand is finished, or given back if it has not begun, and settled. */
+  async function finish(stopReason: StopReason, unstarted: "run" | "give back"): Promise<{ stopReason: StopReason; tally: Tally }> {
+    choresEnd.abort();
+    for (;;) {
+      bell.silence();
+      if (unstarted === "run") hands.start();
+      else hands.drop({ kind: "released" });
+      if (hands.hasFinished("all")) await turns.settle("all");
+      else if (hands.isEmpty() && tasks.size === 0) break;
+      else await bell.wait(options.pollMs);
     }
-  }
-
-  /** Looks for suspects now and then. While one waits nothing else is begun, until it has run alone. */
-  async function suspectWaits(): Promise<boolean> {
-    if (performance.now() - suspectsSoughtAt < suspectPauseMs) return false;
-    const waits = await trying("look for suspects", () => hasSuspects(database, registry.types()));
-    if (!waits) suspectsSoughtAt = performance.now();
-    return waits;
-  }
-
-  async function runSuspect(session: Session, attempts: AbortSignal): Promise<void> {
-    const suspects = await claim(session, (next) => claimSuspect(database, next));
-    for (const job of suspects) begin(job, attempts);
-    if (suspects.length === 0) suspectsSoughtAt = performance.now(); // another process is at it
-    await settled(running);
-  }
-
-  async function rescue(): Promise<void> {
-    if (performance.now() - rescuedAt < leaseMs / 3) return;
-    for (const { id, host, pid } of await buryWorkers(database)) emit({ event: "worker_buried", worker: id, host, pid });
-    for (let found = rescueBatch; found === rescueBatch; ) {
-      const { returned, dead } = await rescueJobs(database, rescueBatch);
-      found = returned + dead.length;
-      if (found > 0) emit({ event: "jobs_rescued", returned, dead: dead.length });
-      if (returned > 0) suspectsSoughtAt = Number.NEGATIVE_INFINITY;
-      settler.tally.dead += dead.length;
-      for (const { id, type, attempt, lastError } of dead) emit({ event: "job_dead", job: { id, type, attempt }, message: lastError });
-    }
-    rescuedAt = performance.now();
-  }
-
-  async function outcomeOf(job: ClaimedJob, signal: AbortSignal): Promise<Outcome> {
-    const handler = await registry.handlerOf(job.type, (error) => emit({ event: "handler_not_loaded", type: job.type, error }));
-    if (handler === null) return { kind: "released" };
-    return runJob(job, { handler, signal, complete: (which, work) => completeJob(database, which, work), emit });
-  }
-
-  function begin(job: ClaimedJob, signal: AbortSignal): void {
-    taken += 1;
-    running.set(job.id, attempt(job, signal));
-  }
-
-  /** Never rejects: what could not be settled is kept in `broken`. */
-  async function attempt(job: ClaimedJob, signal: AbortSignal): Promise<void> {
-    const startedAt = performance.now();
-    try {
-      const outcome = await outcomeOf(job, signal);
-      await settler.settle({ job, outcome, durationMs: performance.now() - startedAt });
-    } catch (error) {
-      broken.push(error instanceof Error ? error : new Error(String(error)));
-    }
-    running.delete(job.id);
-    bell.ring();
-  }
-
-  /** Waits for what still runs. A job whose outcome could not be written makes it an error: ended, others rescue the job. */
-  async function ended(stopReason: StopReason): Promise<{ stopReason: StopReason; tally: Tally }> {
-    await settled(running);
     const [error] = broken;
-    if (error !== undefined) throw error;
+    if (error !== undefined && !(stop.aborted && isTransient(error))) throw error;
     return { stopReason, tally: settler.tally };
   }
 
-  let session = await newSession();
-  let attempts = attemptsUnder(session.lost, options.halt);
-  const bell = createBell();
-  options.stop.addEventListener("abort", bell.ring, { once: true });
-  try {
+  /** Nothing is due as far as the latest look could see, and nothing has happened since. */
+  const nothingDue = () => !lanes.isDue() && seen !== null && seen.changes === changes && exchanges === 0 && !busy.looking && !busy.limiting;
+  const suspects = () => (seen !== null && performance.now() > suspectsIgnoredUntil ? seen.suspects : []);
+
+  function mustLook(): false | { deep: boolean } {
+    if (busy.looking) return false;
+    const now = performance.now();
+    const deep = now - deepLookAt > deepLookMs;
+    if (seen === null) return { deep: true };
+    if (seen.changes < changes && !lanes.isDue()) return { deep: deep || (ends && hands.isEmpty()) };
+    if (ends && !seen.deep && hands.isEmpty() && nothingDue()) return { deep: true };
+    const load = lanes.isDue() || limited.next() !== null;
+    if (now - seen.at > (load && hands.room() > 0 ? busyLookMs : quietLookMs)) return { deep };
+    return false;
+  }
+
+  async function loop(): Promise<{ stopReason: StopReason; tally: Tally }> {
     for (;;) {
-      bell.silence(); // what rings from here on may have made room for another claim
-      if (broken.length > 0) return await ended("signal"); // which throws
-      if (options.stop.aborted) return await ended(options.stop.reason as StopReason); // set by drain.ts and worker.ts alone
-      if (taken >= maxJobs) return await ended("max_jobs");
-      if (session.lost.aborted) {
-        emit({ event: "worker_lost_lease", worker: session.worker, running: running.size });
+      await turnOfTheEventLoop(); // handlers that end together are settled together
+      bell.silence(); // what rings from here on may have changed what is to be done
+      tell();
+      if (stop.aborted) return await finish(stop.reason as StopReason, "give back"); // set by drain.ts and worker.ts alone
+      if (broken.length > 0) return await finish("signal", "give back"); // which throws
+      if (taken >= maxJobs) return await finish("max_jobs", "run");
+      if (session?.lost.aborted === true) {
+        emit({ event: "worker_lost_lease", worker: session.worker, running: hands.running() });
+        hands.drop({ kind: "lost" });
         await session.close();
-        session = await newSession();
-        rescuedAt = Number.NEGATIVE_INFINITY; // the jobs of the lost session are the first to be looked for
-        attempts = attemptsUnder(session.lost, options.halt);
+        session = null;
+        seen = null; // the jobs of the lost session are the first to be looked for
       }
-      await trying("rescue", rescue);
-      if (await suspectWaits()) {
-        if (running.size > 0) await bell.wait(options.pollMs);
-        else await runSuspect(session, attempts);
+      if (!declared) {
+        const limits = registry.contracts().map(limitsOf);
+        if (limits.length > 0) await trying("declare limits", () => declareLimits(database, limits));
+        declared = true;
+      }
+      if (!ends) session ??= await openNewSession();
+      hands.start();
+      chores.begin(startChore);
+      if (rung) {
+        rung = false;
+        changes += 1;
+        if (!lanes.isDue() && seen !== null && suspects().length === 0) {
+          lanes.wake();
+          woken = true;
+        }
+      }
+
+      // What comes before any other job.
+      if (seen?.rescue === true && performance.now() - rescuedAt > dutyPauseMs) {
+        await turns.rescue();
+        rescuedAt = performance.now();
+        seen = null;
+      } else if (seen?.unpromoted === true) {
+        if ((await turns.promote()) > 0) changes += 1;
+        seen = { ...seen, unpromoted: false }; // the next look says whether some are left
+      }
+      if (suspects().length > 0 && seen !== null) {
+        if (!hands.isEmpty() || tasks.size > choresRunning) {
+          if (hands.hasFinished("all") && !busy.settling) startSettling("all");
+          await bell.wait(options.pollMs);
+          continue;
+        }
+        session ??= await openNewSession();
+        const claimed = await turns.claimSuspect(session, seen.suspects);
+        wasClaimed(claimed);
+        seen = null;
+        if (claimed === 0) suspectsIgnoredUntil = performance.now() + dutyPauseMs;
+        else await runAlone();
         continue;
       }
-      const room = Math.min(batch, concurrency - running.size, maxJobs - taken);
-      const jobs = room > 0 ? await claim(session, (next) => claimJobs(database, next, room)) : [];
-      for (const job of jobs) begin(job, attempts);
 
-      if (jobs.length === room && running.size < concurrency) continue;
-      if (running.size === 0 && options.whenEmpty === "end") return await ended("empty");
-      await bell.wait(jittered(options.pollMs));
+      const room = () => Math.min(hands.room(), maxJobs - taken) - expected;
+      const type = busy.limiting ? null : limited.next();
+      const others = lanes.isDue();
+      // Types with limits and the others share the room; the last place goes to each in turn.
+      if (type !== null && room() > 0 && (!others || room() > 1 || limitedTurn)) {
+        session ??= await openNewSession();
+        startLimited(session, type, Math.min(batch, others ? Math.ceil(room() / 2) : room()));
+        limitedTurn = false;
+      }
+      if (others && room() > 0) {
+        session ??= await openNewSession();
+        // One claim for whatever there is room; beside it only such as ask for a whole batch.
+        while (exchanges < loops && room() > 0 && (exchanges === 0 || room() >= batch)) startExchange(session, Math.min(batch, room()));
+        limitedTurn = true;
+      }
+      // What is done travels with the next claim, if there is one; nothing finished waits for anything unfinished.
+      const settles = lanes.isDue() && hands.room() > 0 ? "not done" : "all";
+      if (!busy.settling && hands.hasFinished(settles)) startSettling(settles);
+      const looks = mustLook();
+      if (looks !== false) startLook(looks.deep);
+
+      if (!nothingDue()) {
+        await bell.wait(options.pollMs);
+        continue;
+      }
+      if (ends && hands.isEmpty() && tasks.size === 0 && seen?.deep === true && !limitedSoon()) {
+        const waits = seen.suspects.length > 0 || seen.suspectsPaused || seen.lanes.some(({ held, inMs }) => held !== null && inMs <= 0);
+        return await finish(waits ? "paused" : "empty", "run");
+      }
+      if (!ends && performance.now() - lastWorkAt > options.idleTimeoutMs && hands.isEmpty()) return await finish("empty", "run");
+      if (session !== null && !session.listening && database.canListen && !ends && room() > 0) {
+        await listenFor(session, true);
+        continue;
+      }
+      await sleep();
     }
+  }
+
+  /** Rate limits whose next token is so near that a drain waits for it. */
+  const limitedSoon = () => limited.wait() && limited.nextInMs() < drainWaitsMs;
+
+  async function listenFor(who: Session, on: boolean): Promise<void> {
+    await trying("listen", () => who.listen(on));
+    busySince = Number.POSITIVE_INFINITY;
+    if (!on) return;
+    // Whoever has enqueued in the meantime did not ring. What is not committed yet is found by looking again soon.
+    changes += 1;
+    glowMs = afterglowMs;
+  }
+
+  async function sleep(): Promise<void> {
+    const pollMs = options.pollMs * (1.2 + Math.random() * 0.6);
+    const nextDueMs = Math.min(...(seen?.lanes ?? []).filter(({ inMs, held }) => inMs > 0 && held !== "paused").map(({ inMs }) => inMs - (performance.now() - (seen?.at ?? 0))));
+    // What was committed long after it was enqueued may have been missed by the latest look; the next poll may be far off.
+    const deepMs = seen?.deep === false && options.pollMs > deepLookMs ? deepLookAt + deepLookMs - performance.now() : Number.POSITIVE_INFINITY;
+    const idleMs = !ends && hands.isEmpty() ? lastWorkAt + options.idleTimeoutMs + 1 - performance.now() : Number.POSITIVE_INFINITY;
+    const limitedMs = hands.room() > 0 ? limited.nextInMs() : Number.POSITIVE_INFINITY; // a slot that becomes free rings
+    const rang = await bell.wait(Math.max(1, Math.min(pollMs, glowMs, deepMs, Math.ceil(nextDueMs), limitedMs, chores.nextInMs(), idleMs)));
+    if (rang) return;
+    changes += 1;
+    glowMs = glowMs < options.pollMs ? glowMs * 2 : Number.POSITIVE_INFINITY;
+  }
+
+  /** A suspect runs while nothing else does. */
+  async function runAlone(): Promise<void> {
+    hands.start();
+    tell();
+    while (!hands.isEmpty()) {
+      bell.silence();
+      if (hands.hasFinished("all")) wasSettled(await turns.settle("all"));
+      else await bell.wait(options.pollMs);
+    }
+  }
+
+  stop.addEventListener("abort", bell.ring, { once: true });
+  try {
+    return await loop();
   } catch (error) {
-    // Told to stop while the database was away: there is nothing left to give back that its lease will not.
-    if (options.stop.aborted && isTransient(error)) return await ended(options.stop.reason as StopReason);
-    throw error;
+    breakWith(error);
+    return await finish("signal", "give back");
   } finally {
-    options.stop.removeEventListener("abort", bell.ring);
-    await settled(running);
-    await session.close();
+    stop.removeEventListener("abort", bell.ring);
+    await session?.close();
   }
-}
-
-/** One signal for all attempts of a session: ended when the lease is lost or the pump is halted. */
-function attemptsUnder(...ends: readonly AbortSignal[]): AbortSignal {
-  const attempts = new AbortController();
-  setMaxListeners(0, attempts.signal); // one listener for each running job
-  for (const end of ends) {
-    if (end.aborted) attempts.abort(end.reason);
-    end.addEventListener("abort", () => attempts.abort(end.reason), { once: true, signal: attempts.signal });
-  }
-  return attempts.signal;
-}
-
-async function settled(running: ReadonlyMap<string, Promise<void>>): Promise<void> {
-  await Promise.all(running.values());
 }
 
 /** Halts the attempts under `halt`: their jobs are given back. */

@@ -1,7 +1,7 @@
 // Which handler runs which type. A lazy one is loaded when the first job of its type is claimed.
 
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Handler, LazyHandler } from "./define.ts";
+import type { Contract, Handler, LazyHandler } from "./define.ts";
 import { OutboxError } from "./errors.ts";
 
 const loadTimeoutMs = 60_000;
@@ -9,6 +9,8 @@ const loadTimeoutMs = 60_000;
 export interface Registry {
   /** The types to be claimed: all that were asked for, without those whose handler turned out not to load. */
   types(): string[];
+  /** Those that are known without loading a handler. */
+  contracts(): Contract[];
   /** Types whose handler did not load. */
   readonly unloadable: ReadonlySet<string>;
   /** The handler; null when it does not load. `onFailure` is told why, once, and the type is claimed no more. */
@@ -51,6 +53,7 @@ export function createRegistry(entries: readonly HandlerEntry[], types?: readonl
 
   return {
     types: () => asked.filter((type) => !unloadable.has(type)),
+    contracts: () => asked.flatMap((type) => all.get(type)?.contract ?? []),
     unloadable,
     handlerOf(type, onFailure) {
       const known = loading.get(type) ?? load(type, onFailure);
@@ -60,14 +63,17 @@ export function createRegistry(entries: readonly HandlerEntry[], types?: readonl
   };
 }
 
-async function loaded({ type, load }: LazyHandler): Promise<Handler> {
+async function loaded({ type, contract, load }: LazyHandler): Promise<Handler> {
   const over = new AbortController();
   const late = sleep(loadTimeoutMs, null, { signal: over.signal }).then(() => {
     throw new Error(`the handler of "${type}" did not load within ${loadTimeoutMs} ms`);
   });
   late.catch(() => undefined); // rejected too when the load was in time
   try {
-    return await Promise.race([load(), late]);
+    const handler = await Promise.race([load(), late]);
+    const limits = handler.contract.concurrency ?? handler.contract.rateLimit;
+    if (contract === undefined && limits !== null) throw new Error(`expected \`contract\` beside \`load\` for "${type}", because its limits must be known before its first job is claimed; got none`);
+    return handler;
   } finally {
     over.abort();
   }

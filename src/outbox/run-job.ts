@@ -24,6 +24,70 @@ export class AttemptEnded extends Error {
   }
 }
 
+/**
+ * Ends all attempts of a worker at once. A set of functions and no AbortSignal: a job would otherwise spend more on
+ * listening for its end than a short handler takes.
+ */
+export interface EndOfAttempts {
+  readonly reason: AttemptEnded | null;
+  /** Called with the reason when it comes. Gives back how to listen no longer. */
+  listen(listener: (reason: AttemptEnded) => void): () => void;
+}
+
+/** Ended by whichever signal is aborted first; their reasons are AttemptEnded. */
+export function endOfAttempts(...signals: readonly AbortSignal[]): EndOfAttempts {
+  const listeners = new Set<(reason: AttemptEnded) => void>();
+  let reason: AttemptEnded | null = null;
+  const end = (signal: AbortSignal) => {
+    if (reason !== null) return;
+    reason = signal.reason as AttemptEnded; // set by this package alone
+    for (const listener of [...listeners]) listener(reason);
+  };
+  for (const signal of signals) {
+    if (signal.aborted) end(signal);
+    else signal.addEventListener("abort", () => end(signal), { once: true });
+  }
+  return {
+    get reason() {
+      return reason;
+    },
+    listen(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}
+
+/** One attempt's own end: its time limit, or the end of all. Its signal is made when the handler asks for it. */
+class Attempt {
+  reason: AttemptEnded | null = null;
+  /** Told of the end; set by whoever waits for it. */
+  onEnd: (reason: AttemptEnded) => void = () => undefined;
+  #controller: AbortController | null = null;
+
+  end(reason: AttemptEnded): void {
+    if (this.reason !== null) return;
+    this.reason = reason;
+    this.#controller?.abort(reason);
+    this.onEnd(reason);
+  }
+
+  /** What `work` comes to, or the reason of the attempt's end if that is sooner. */
+  orEnd<Value>(work: Promise<Value>): Promise<Value> {
+    return new Promise((resolve, reject) => {
+      this.onEnd = reject;
+      if (this.reason !== null) reject(this.reason);
+      work.then(resolve, reject); // when the attempt has ended first, what it still comes to is of no interest
+    });
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.reason !== null) this.#controller.abort(this.reason);
+    return this.#controller.signal;
+  }
+}
+
 /** How long a commit that is under way is waited for when the attempt has been ended. */
 const commitGraceMs = 5000;
 
@@ -36,8 +100,8 @@ interface Completion {
 
 export interface RunJobOptions {
   readonly handler: Handler;
-  /** Ends the attempt from outside; its reason is an AttemptEnded. */
-  readonly signal: AbortSignal;
+  /** Ends the attempt from outside. */
+  readonly end: EndOfAttempts;
   /** Runs `work` and the fenced completion in one transaction; throws LeaseLostError when the fence no longer holds. */
   readonly complete: <Value>(job: ClaimedJob, work: (tx: Transaction) => Promise<{ value: Value; result: string | null }>) => Promise<Value>;
   readonly emit: Emit;
@@ -47,25 +111,19 @@ export interface RunJobOptions {
 export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<Outcome> {
   const { contract } = options.handler;
   const completion: Completion = { running: null, done: false, error: null };
-  const attempt = new AbortController();
-  const end = () => attempt.abort(options.signal.reason);
+  if (options.end.reason !== null) return failed(job, contract, options.end.reason);
+  const attempt = new Attempt();
+  const unlisten = options.end.listen((reason) => attempt.end(reason));
   let timer: NodeJS.Timeout | undefined;
   try {
-    if (options.signal.aborted) throw options.signal.reason as AttemptEnded; // set by this package alone
-    options.signal.addEventListener("abort", end, { once: true });
-    const ended = whenAborted(attempt.signal);
-
     const payload = checkPayload(contract, job.payload);
     const { timeoutMs } = contract;
-    timer = setTimeout(() => attempt.abort(new AttemptEnded("timed_out", `the attempt took longer than its limit of ${timeoutMs} ms`)), timeoutMs);
-    const context = contextOf(job, attempt.signal, timeoutMs, options, completion);
-    const running = (async () => options.handler.run(payload, context))();
-    running.catch(() => undefined); // when the attempt has ended first, what the handler still throws is of no interest
-
-    const result = await Promise.race([running, ended]);
+    timer = setTimeout(() => attempt.end(new AttemptEnded("timed_out", `the attempt took longer than its limit of ${timeoutMs} ms`)), timeoutMs);
+    const context = contextOf(job, attempt, timeoutMs, options, completion);
+    const result = await attempt.orEnd((async () => options.handler.run(payload, context))());
     if (completion.running !== null) {
       // Also when the handler has forgotten to await it, or to pass its error on: the job is done by it or not at all.
-      await Promise.race([completion.running, ended]);
+      await attempt.orEnd(completion.running);
       if (!completion.done) throw completion.error;
       return { kind: "completed" };
     }
@@ -80,7 +138,7 @@ export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<O
     return failed(job, contract, error);
   } finally {
     clearTimeout(timer);
-    options.signal.removeEventListener("abort", end);
+    unlisten();
   }
 }
 
@@ -88,16 +146,8 @@ function resultJson({ type }: ClaimedJob, result: unknown): string | null {
   return result === undefined ? null : toJson(type, result, "the handler's result", maxResultBytes);
 }
 
-/** Rejects with the signal's reason once it is aborted. */
-function whenAborted(signal: AbortSignal): Promise<never> {
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason as AttemptEnded), { once: true });
-  });
-  aborted.catch(() => undefined); // it may be aborted when nobody races any more
-  return aborted;
-}
-
-function contextOf(job: ClaimedJob, signal: AbortSignal, timeoutMs: number, { complete, emit }: RunJobOptions, completion: Completion): JobContext {
+function contextOf(job: ClaimedJob, attempt: Attempt, timeoutMs: number, { complete, emit }: RunJobOptions, completion: Completion): JobContext {
+  const endsAt = Date.now() + timeoutMs;
   const log = (level: "info" | "warn") => (message: string, fields: Record<string, unknown> = {}) => {
     emit({ event: "job_logged", job, level, message, fields });
   };
@@ -107,15 +157,22 @@ function contextOf(job: ClaimedJob, signal: AbortSignal, timeoutMs: number, { co
     maxAttempts: job.maxAttempts,
     idempotencyKey: job.id,
     lastError: job.lastError,
-    signal,
-    deadline: new Date(Date.now() + timeoutMs),
-    log: { info: log("info"), warn: log("warn") },
+    // What many handlers never ask for is made when they do.
+    get signal() {
+      return attempt.signal;
+    },
+    get deadline() {
+      return new Date(endsAt);
+    },
+    get log() {
+      return { info: log("info"), warn: log("warn") };
+    },
     complete: async (work, result = () => undefined) => {
       if (completion.running !== null) throw new FinalError("ctx.complete was called twice in one attempt; expected once, as the handler's last step.");
-      signal.throwIfAborted();
+      if (attempt.reason !== null) throw attempt.reason;
       const running = complete(job, async (tx) => {
         const value = await work(tx);
-        signal.throwIfAborted();
+        if (attempt.reason !== null) throw attempt.reason;
         return { value, result: resultJson(job, result(value)) };
       });
       completion.running = running.then(
@@ -138,7 +195,7 @@ function failed(job: ClaimedJob, contract: Contract, error: unknown): Outcome {
   if (final || job.attempt >= job.maxAttempts) return { kind: "dead", failure, timedOut };
 
   const asked = isA(error, RetryAfter) && "delayMs" in error && typeof error.delayMs === "number" ? error.delayMs : null;
-  return { kind: "retried", failure, timedOut, delayMs: asked ?? ownBackoff(contract, job, error) };
+  return { kind: "retried", failure, timedOut, delayMs: asked ?? ownBackoff(contract, job, error), typeWaitsMs: contract.rateLimit === null ? null : asked };
 }
 
 /** The contract's backoff may be the app's own function; when that throws, the default serves. */

@@ -7,7 +7,7 @@ import type { Database, Sql } from "./database.ts";
 import type { Emit } from "./events.ts";
 import { AttemptEnded } from "./run-job.ts";
 import type { Claim } from "./store/claim.ts";
-import { beat, registerWorker, removeWorker } from "./store/workers.ts";
+import { beat, listen, registerWorker, removeWorker, setListening } from "./store/workers.ts";
 import { isTransient } from "./transient.ts";
 import { uuid7 } from "./uuid.ts";
 
@@ -16,7 +16,11 @@ export interface Session {
   /** Aborted, with an AttemptEnded, when the lease is lost: the jobs of this session belong to others then. */
   readonly lost: AbortSignal;
   /** What the next claim names: this worker and a token that no claim has named before. */
-  nextClaim(types: readonly string[]): Claim;
+  nextClaim(): Claim;
+  /** Whether an enqueue rings for this worker. False behind a pooler, where nothing can be listened for. */
+  readonly listening: boolean;
+  /** Asks enqueues to ring, before going to sleep; or, under load, not to: while nobody sleeps, ringing costs nothing. */
+  listen(on: boolean): Promise<void>;
   /** Stops the beats and removes the row. */
   close(): Promise<void>;
 }
@@ -26,34 +30,49 @@ export interface SessionOptions {
   readonly leaseMs: number;
   readonly version: string;
   readonly emit: Emit;
+  /** Somebody has enqueued a job. Without it the doorbell is not listened for: a drain does not sleep. */
+  readonly onRing?: () => void;
+  /** A beat has reached the database. */
+  readonly onBeat?: () => void;
 }
 
-/** Registers a new worker and keeps it alive: a beat every third of the lease, on a connection of its own, each given as long. */
-export async function openSession(database: Database, { types, leaseMs, version, emit }: SessionOptions): Promise<Session> {
+/** A beat goes out at least this often, so that a doorbell whose connection has died is noticed within 15 s. */
+const maxBeatMs = 6000;
+
+/**
+ * Registers a new worker and keeps it alive: a beat every third of the lease or every 6 s, on a connection of its own,
+ * each given as long. The same connection listens for the doorbell.
+ */
+export async function openSession(database: Database, { types, leaseMs, version, emit, onRing, onBeat }: SessionOptions): Promise<Session> {
+  const beatMs = Math.min(leaseMs / 3, maxBeatMs);
   const worker = uuid7();
   await registerWorker(database, { id: worker, host: hostname(), pid: process.pid, version, types, leaseMs });
   emit({ event: "worker_registered", worker, types });
 
   const lost = new AbortController();
   const closing = new AbortController();
+  const hears = database.canListen && onRing !== undefined;
   let token = 0;
+  let listening = false;
   const beating = keepAlive().catch((error: unknown) => emit({ event: "database_failed", doing: "beat", error, retryInMs: null }));
 
   async function keepAlive(): Promise<void> {
     let connection: (Sql & { close(): Promise<void> }) | null = null;
     let lastBeatAt = performance.now();
+    let waitMs = hears ? 0 : beatMs; // the row itself is the first beat, but the doorbell is wanted at once
     try {
       while (!lost.signal.aborted) {
-        const retryInMs = Math.min(1000, leaseMs / 10);
-        const overdue = performance.now() - lastBeatAt > leaseMs / 3;
-        await sleep(jittered(overdue ? retryInMs : leaseMs / 3), undefined, { signal: closing.signal });
+        await sleep(waitMs, undefined, { signal: closing.signal });
         try {
-          connection ??= await database.dedicated(leaseMs / 3);
+          connection ??= await connect();
           const sentAt = performance.now();
           if (await beat(connection, worker)) lastBeatAt = sentAt;
           else lose("another process has buried this worker");
+          onBeat?.();
+          waitMs = jittered(beatMs);
         } catch (error) {
-          emit({ event: "database_failed", doing: "beat", error, retryInMs: isTransient(error) ? retryInMs : null });
+          waitMs = jittered(Math.min(1000, leaseMs / 10));
+          emit({ event: "database_failed", doing: "beat", error, retryInMs: isTransient(error) ? waitMs : null });
           await connection?.close();
           connection = null;
         }
@@ -67,6 +86,15 @@ export async function openSession(database: Database, { types, leaseMs, version,
     }
   }
 
+  async function connect(): Promise<Sql & { close(): Promise<void> }> {
+    const connection = await database.dedicated(beatMs, onRing);
+    if (hears) {
+      await listen(connection);
+      onRing(); // it may have rung while nobody listened
+    }
+    return connection;
+  }
+
   function lose(message: string): void {
     if (!closing.signal.aborted) lost.abort(new AttemptEnded("lease_lost", message));
   }
@@ -74,7 +102,15 @@ export async function openSession(database: Database, { types, leaseMs, version,
   return {
     worker,
     lost: lost.signal,
-    nextClaim: (claimable) => ({ worker, token: (token += 1), types: claimable }),
+    nextClaim: () => ({ worker, token: (token += 1) }),
+    get listening() {
+      return listening;
+    },
+    async listen(on) {
+      if (!hears || on === listening) return;
+      await setListening(database, worker, on);
+      listening = on;
+    },
     async close() {
       closing.abort();
       await beating;

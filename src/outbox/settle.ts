@@ -5,6 +5,7 @@ import { LeaseLostError } from "./errors.ts";
 import type { Emit } from "./events.ts";
 import { failureOf } from "./failure.ts";
 import type { ClaimedJob, Failure, Outcome } from "./job.ts";
+import { blockType } from "./store/limits.ts";
 import type { Settlement } from "./store/settle.ts";
 import { findSettled, settleJobs } from "./store/settle.ts";
 import { isTransient, withRetry } from "./transient.ts";
@@ -25,53 +26,56 @@ export interface Tally {
 }
 
 export interface Settler {
-  /** Comes back once the outcome is written, or is known to be void. */
-  settle(finished: Finished): Promise<void>;
+  /** Writes the outcomes, tells of them, and comes back. Throws what does not pass and is no single outcome's fault. */
+  settle(batch: readonly Finished[], answerLost?: boolean): Promise<void>;
+  /** Tells of outcomes that have been written already, except those that are `lost`. */
+  report(batch: readonly Finished[], lost: ReadonlySet<string>): void;
   readonly tally: Tally;
 }
 
-/**
- * Settles outcomes as they come. Those that finish while a settlement is under way go into the next one together, so
- * a busy worker writes whole batches and nothing finished waits for anything unfinished.
- */
+/** `answerLost`: an earlier try may have written them already. */
 export function createSettler(database: Database, emit: Emit, retryForMs: number): Settler {
   const tally: Tally = { done: 0, retried: 0, dead: 0, released: 0, lost: 0 };
-  let waiting: Finished[] = [];
-  let flushing: Promise<void> | null = null;
-
-  async function flush(): Promise<void> {
-    // One turn of the event loop lets handlers that end together be settled together.
-    await new Promise(setImmediate);
-    const batch = waiting;
-    waiting = [];
-    flushing = null;
-    const stands = await write(database, emit, batch, retryForMs);
-    for (const finished of batch) report(finished, stands.get(finished.job.id) ?? { kind: "lost" }, tally, emit);
-  }
-
   return {
     tally,
-    settle(finished) {
-      waiting.push(finished);
-      flushing ??= flush();
-      return flushing;
+    async settle(batch, answerLost = false) {
+      const stands = await write(database, emit, batch, { retryForMs, answerLost });
+      for (const finished of batch) report(finished, stands.get(finished.job.id) ?? { kind: "lost" }, tally, emit);
+      await blockTypes(database, emit, batch);
+    },
+    report(batch, lost) {
+      for (const finished of batch) report(finished, lost.has(finished.job.id) ? { kind: "lost" } : finished.outcome, tally, emit);
     },
   };
 }
 
+/** What a receiver has asked for by Retry-After. The outcomes are written by now: a failure here costs a few early attempts. */
+async function blockTypes(database: Database, emit: Emit, batch: readonly Finished[]): Promise<void> {
+  for (const { job, outcome } of batch) {
+    const waitsMs = outcome.kind === "retried" ? outcome.typeWaitsMs : null;
+    if (waitsMs === null) continue;
+    await blockType(database, job.type, waitsMs).catch((error: unknown) => emit({ event: "database_failed", doing: "block the type", error, retryInMs: null }));
+  }
+}
+
 /** The outcome that stands, by the id of the job; a job that is missing was lost. */
-async function write(database: Database, emit: Emit, batch: readonly Finished[], retryForMs: number): Promise<Map<string, Outcome>> {
+async function write(
+  database: Database,
+  emit: Emit,
+  batch: readonly Finished[],
+  { retryForMs, ...before }: { retryForMs: number; answerLost: boolean },
+): Promise<Map<string, Outcome>> {
   const completed = batch.filter(({ outcome }) => outcome.kind === "completed");
   const stands = new Map(completed.map(({ job, outcome }) => [job.id, outcome]));
   const unwritten = batch.filter(({ outcome }) => outcome.kind !== "completed" && outcome.kind !== "lost");
   if (unwritten.length === 0) return stands;
 
-  let answerLost = false;
+  let { answerLost } = before;
   const attempt = async (some: readonly Finished[]) => {
     const written = await settleJobs(database, some.map(settlementOf));
     // Not written now, but an earlier try's answer was lost: perhaps that try wrote it.
     const open = answerLost ? some.filter(({ job }) => !written.has(job.id)) : [];
-    for (const id of open.length > 0 ? await findSettled(database, open.map(({ job }) => job.lease)) : []) written.add(id);
+    for (const id of open.length > 0 ? await findSettled(database, open.map(settlementOf)) : []) written.add(id);
     for (const { job, outcome } of some) if (written.has(job.id)) stands.set(job.id, outcome);
   };
   const retrying = (some: readonly Finished[]) =>
@@ -158,12 +162,12 @@ export async function completeJob<Value>(
   job: ClaimedJob,
   work: (tx: Transaction) => Promise<{ value: Value; result: string | null }>,
 ): Promise<Value> {
+  const done: Settlement = { lease: job.lease, status: "done", delayMs: null, counted: true, result: null, entry: null };
   const committed: { value: Value }[] = [];
   try {
     return await database.transaction(async (tx) => {
       const { value, result } = await work(tx);
-      const done: Settlement = { lease: job.lease, status: "done", delayMs: null, counted: true, result, entry: null };
-      const written = await settleJobs(tx, [done]);
+      const written = await settleJobs(tx, [{ ...done, result }]);
       if (!written.has(job.id)) throw new LeaseLostError(job.id);
       committed.push({ value });
       return value;
@@ -171,7 +175,7 @@ export async function completeJob<Value>(
   } catch (error) {
     const [last] = committed;
     if (last === undefined || !isTransient(error)) throw error;
-    const found = await withRetry(10_000, () => findSettled(database, [job.lease]), () => undefined);
+    const found = await withRetry(10_000, () => findSettled(database, [done]), () => undefined);
     if (found.has(job.id)) return last.value;
     throw error;
   }

@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { jittered } from "./backoff.ts";
 
-/** Deadlock, serialization failure, connection failures (a protocol violation does not pass), too many connections, a statement cancelled, server starting or stopping. */
-const sqlStates = /^(08(?!P01)...|40001|40P01|53300|57014|57P0[1-5]|25006|55P03)$/;
+/** Deadlock, serialization failure, connection failures (a protocol violation does not pass), too many connections, a statement cancelled, server starting or stopping, a transaction that was idle for too long. */
+const sqlStates = /^(08(?!P01)...|40001|40P01|53300|57014|57P0[1-5]|25006|25P03|55P03)$/;
 const socketCodes = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "CONNECTION_LOST"]);
 
 /** True when the same statement may well succeed later. A connection that broke leaves open whether it was carried out. */

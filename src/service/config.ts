@@ -7,6 +7,9 @@ import { pathToFileURL } from "node:url";
 import type { Endpoint } from "../handlers/sync/endpoints.ts";
 import { OutboxError } from "../outbox/errors.ts";
 import type { HandlerEntry } from "../outbox/registry.ts";
+import type { Retention, RetentionMs } from "../outbox/retention.ts";
+import { retentionMs } from "../outbox/retention.ts";
+import type { ScheduleDeclaration } from "../outbox/schedule.ts";
 
 /** What outbox.config.ts may say. Everything is optional; an environment variable beats its entry here. */
 export interface OutboxConfig {
@@ -14,6 +17,8 @@ export interface OutboxConfig {
   readonly connection?: string;
   /** The app's own handlers, beside the built-in ones. */
   readonly handlers?: readonly HandlerEntry[];
+  /** Jobs that recur, each made by `defineSchedule`. */
+  readonly schedules?: readonly ScheduleDeclaration[];
   /** Where data.sync may read and write, by name. */
   readonly endpoints?: Readonly<Record<string, Endpoint>>;
   /** SMTP_URL and MAIL_FROM. */
@@ -22,6 +27,8 @@ export interface OutboxConfig {
   readonly dataDir?: string;
   /** A TTF or OTF font for PDFs in place of DejaVu Sans; PDF_FONT. */
   readonly pdfFont?: string;
+  /** How long finished jobs are kept, counted from when they finished; `false` keeps them for ever. */
+  readonly retention?: Retention;
 }
 
 /** Gives outbox.config.ts its types. */
@@ -42,6 +49,8 @@ export interface Settings {
   readonly pdfFont: string | null;
   readonly endpoints: Readonly<Record<string, Endpoint>>;
   readonly handlers: readonly HandlerEntry[];
+  readonly schedules: readonly ScheduleDeclaration[];
+  readonly retention: RetentionMs;
   readonly apiUrl: string;
   readonly logLevel: LogLevel;
   readonly logFormat: "json" | "text" | null;
@@ -68,6 +77,8 @@ export async function loadSettings(root: string): Promise<Settings> {
     pdfFont: env.PDF_FONT ?? config.pdfFont ?? null,
     endpoints: config.endpoints ?? {},
     handlers: config.handlers ?? [],
+    schedules: config.schedules ?? [],
+    retention: retentionMs(config.retention),
     apiUrl: env.API_URL ?? "http://127.0.0.1:3000",
     logLevel: oneOf("LOG_LEVEL", env.LOG_LEVEL, logLevels) ?? "info",
     logFormat: oneOf("LOG_FORMAT", env.LOG_FORMAT, ["json", "text"] as const) ?? null,

@@ -10,6 +10,15 @@ const connectTimeoutMs = 10_000;
 const statementTimeoutMs = 60_000;
 const closeTimeoutMs = 1_000;
 
+/** How the engine's statements are planned, and handlers' own. */
+const planning = [
+  { setting: "plan_cache_mode", engine: "force_generic_plan", handlers: "auto" },
+  { setting: "enable_seqscan", engine: "off", handlers: "on" },
+  { setting: "enable_hashjoin", engine: "off", handlers: "on" },
+  { setting: "enable_mergejoin", engine: "off", handlers: "on" },
+  { setting: "jit", engine: "off", handlers: "on" },
+];
+
 export interface DatabaseOptions {
   /** Connections of the pool, at most; beats have one more of their own. Default: 4. */
   readonly maxConnections?: number;
@@ -32,13 +41,14 @@ export function postgres(url: string, options: DatabaseOptions = {}): Database {
     idleTimeoutMillis: 30_000,
     // Settings of the session, sent with the greeting. PgBouncer refuses them, and set later in its transaction mode
     // they would stay on a server connection that others use; there the role's defaults must do. The generic plan is
-    // the one the engine's statements were written for; a custom one would be made anew for every claim.
-    ...(isPooled(url) ? {} : { options: String.raw`-c default_transaction_isolation=read\ committed -c statement_timeout=${limitMs} -c plan_cache_mode=force_generic_plan` }),
+    // the one the engine's statements were written for; a custom one would be made anew for every claim. It is kept for
+    // long: made while the table was empty, it must not be one that reads the whole table when it no longer is.
+    ...(isPooled(url) ? {} : { options: `${String.raw`-c default_transaction_isolation=read\ committed`} -c statement_timeout=${limitMs} ${planning.map(({ setting, engine }) => `-c ${setting}=${engine}`).join(" ")}` }),
   };
   let opening: Promise<Pool> | null = null;
   const pool = () => (opening ??= openPool(config));
   // Handlers' own statements are planned as usual.
-  const begin = `begin isolation level read committed${isPooled(url) ? "" : "; set local plan_cache_mode = auto"}`;
+  const begin = `begin isolation level read committed${isPooled(url) ? "" : planning.map(({ setting, handlers }) => `; set local ${setting} = ${handlers}`).join("")}`;
   const nameOf = isPooled(url) ? () => ({}) : statementNames();
 
   return {
@@ -48,6 +58,9 @@ export function postgres(url: string, options: DatabaseOptions = {}): Database {
     async transaction(work) {
       const client = await (await pool()).connect();
       let broken: Error | undefined;
+      // The connection may end while the handler does something else; without a listener that would end the process.
+      const onError = (error: Error) => void (broken = error);
+      client.on("error", onError);
       try {
         await client.query(begin);
         const value = await work({ query: async (text, values = []) => (await client.query<Row>(text, [...values])).rows });
@@ -59,13 +72,16 @@ export function postgres(url: string, options: DatabaseOptions = {}): Database {
         });
         throw error;
       } finally {
+        client.off("error", onError);
         client.release(broken);
       }
     },
-    async dedicated(timeoutMs) {
+    canListen: !isPooled(url),
+    async dedicated(timeoutMs, onNotification) {
       const { default: pg } = await import("pg");
       const client = new pg.Client({ ...config, query_timeout: timeoutMs, connectionTimeoutMillis: Math.min(connectTimeoutMs, timeoutMs) });
       client.on("error", () => undefined); // the next statement on it fails, and its user is told then
+      if (onNotification !== undefined) client.on("notification", onNotification);
       await client.connect();
       return {
         query: async (text, values = []) => (await client.query<Row>(text, [...values])).rows,

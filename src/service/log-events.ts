@@ -32,6 +32,13 @@ function lineOf(event: OutboxEvent): Line {
       return line("info", `worker ${event.worker} (pid ${event.pid} on ${event.host}) was silent for longer than its lease and was removed`, { worker: event.worker, host: event.host, pid: event.pid });
     case "jobs_rescued":
       return line("info", `${event.returned} jobs of dead workers were returned, ${event.dead} had used up their attempts`, { returned: event.returned, dead: event.dead });
+    case "jobs_pruned":
+      return line("info", `${event.done} done jobs, ${event.cancelled} cancelled ones and ${event.dead} dead letters were pruned, as retention says`, { done: event.done, cancelled: event.cancelled, dead: event.dead });
+    case "worker_beat": {
+      const { done, retried, dead } = event.tally;
+      const sentence = `worker alive: ${event.running} running, ${event.waiting} waiting; ${done} done, ${retried} retried, ${dead} dead since it started; ${event.memoryMb} MB`;
+      return line("info", sentence, { running: event.running, waiting: event.waiting, ...event.tally, databaseSilentMs: event.silentMs, memoryMb: event.memoryMb });
+    }
     case "handler_not_loaded":
       return line("error", `the handler of ${event.type} did not load, so its jobs wait, no attempt spent: ${failureOf(event.error).message}`, { type: event.type, error: failureOf(event.error).message });
     case "job_done":
@@ -52,6 +59,12 @@ function lineOf(event: OutboxEvent): Line {
       return line("warn", `${event.job.type} ${event.job.id} was complete when its handler failed: ${event.failure.message}`, { ...named(event.job), error: event.failure.message });
     case "job_logged":
       return line(event.level, `${event.job.type} ${event.job.id}: ${event.message}`, { ...event.fields, ...named(event.job) });
+    case "schedule_fired":
+      return line("info", `schedule ${event.schedule} fired its slot of ${event.slotAt.toISOString()}: ${event.type} ${event.jobId}`, { schedule: event.schedule, slotAt: event.slotAt.toISOString(), job: event.jobId, type: event.type });
+    case "schedule_failed": {
+      const { message } = failureOf(event.error);
+      return line("error", `schedule ${event.schedule} could not be fired and is tried again; its slots are kept: ${message}`, { schedule: event.schedule, error: message });
+    }
     case "database_failed": {
       const { message } = failureOf(event.error);
       const next = event.retryInMs === null ? "gave up" : `trying again in ${event.retryInMs} ms`;

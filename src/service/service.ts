@@ -10,6 +10,7 @@ import { outboxOver } from "../outbox/outbox.ts";
 import type { Settings } from "./config.ts";
 import { postgres } from "./database.ts";
 import { handlersOf } from "./handlers.ts";
+import { compileSchedules } from "./schedules.ts";
 import { version } from "./version.ts";
 
 export interface Service {
@@ -60,7 +61,7 @@ export async function openService(settings: Settings, root: string, emit: Emit):
     databaseUrl: chosen.url,
     embedded: chosen.embedded,
     database,
-    outbox: outboxOver(database, version, emit),
+    outbox: outboxOver(database, { version, emit, retention: settings.retention, compileSchedules }),
     handlers: handlersOf(settings),
     async close() {
       await database.close();

@@ -53,3 +53,27 @@ describe("docs/how-to/add-a-job-type.md", () => {
     expect(problems(`${preamble}import { handle } from "postcommit";\n${exactlyOnce}`, "how-to")).toEqual([]);
   });
 });
+
+describe("docs/how-to/run-jobs-on-a-schedule.md", () => {
+  it("its schedules and its configuration compile", async () => {
+    const [schedules = "", configuration = ""] = await snippets("docs/how-to/run-jobs-on-a-schedule.md");
+    expect(problems(schedules, "schedules")).toEqual([]);
+    const declared = `declare const nightlyReport: import("./src/index.ts").ScheduleDeclaration, rejectStaleOrders: typeof nightlyReport;\n`;
+    expect(problems(declared + configuration.replace(/^.*schedules\.ts.*$/m, ""), "schedules")).toEqual([]);
+  });
+});
+
+describe("docs/how-to/keep-jobs-in-order.md", () => {
+  it("its contract and its enqueue compile", async () => {
+    const [order = ""] = await snippets("docs/how-to/keep-jobs-in-order.md");
+    expect(problems(preamble + order, "order")).toEqual([]);
+  });
+});
+
+describe("docs/how-to/run-a-worker.md", () => {
+  it("its worker compiles", async () => {
+    const [worker = ""] = await snippets("docs/how-to/run-a-worker.md");
+    const declared = `declare const outbox: import("./src/index.ts").Outbox, handlers: import("./src/index.ts").Handler[], schedules: import("./src/index.ts").ScheduleDeclaration[];\nexport {};\n`;
+    expect(problems(preamble + declared + worker, "worker")).toEqual([]);
+  });
+});

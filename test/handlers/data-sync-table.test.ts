@@ -286,7 +286,7 @@ test("an HTTP source is pulled into a table", async () => {
 
 test("run by the engine, the rows and the job's completion are one commit, and the counts are the job's result", async () => {
   const connection = postgres(database.url);
-  const outbox = outboxOver(connection, "0.0.0", () => undefined);
+  const outbox = outboxOver(connection, { version: "0.0.0", emit: () => undefined });
   try {
     const stored = await outbox.enqueueAlone(dataSync, { source: "app", target: "customers", data: { id: 1, name: "Ann", version: 1 } });
     const refused = await outbox.enqueueAlone(dataSync, { source: "app", target: "customers", data: { id: 2, nickname: "B", version: 1 } });

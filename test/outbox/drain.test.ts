@@ -125,9 +125,13 @@ describe("a job that fails", () => {
     expect(await test.job(two)).toMatchObject({ status: "error", attempts: 1 });
   });
 
-  it.each([[30, 30], ["120", 120], [new Date(Date.now() + 500_000).toUTCString(), 500]])("with RetryAfter(%s) is due again after about %i seconds", async (after, seconds) => {
+  it.each([
+    ["seconds", 30, () => 30],
+    ["a text of seconds", 120, () => "120"],
+    ["a date", 500, () => new Date(Date.now() + 500_000).toUTCString()],
+  ])("with RetryAfter and %s is due again after about %i seconds", async (_, seconds, after) => {
     const id = await test.aJob();
-    await test.outbox.drain({ handlers: [worksBy(() => Promise.reject(new RetryAfter(after)))] });
+    await test.outbox.drain({ handlers: [worksBy(() => Promise.reject(new RetryAfter(after())))] });
     const { rows } = await test.pool.query<{ wait: number }>("select extract(epoch from run_at - updated_at)::float8 as wait from outbox where id = $1", [id]);
     expect(Math.abs(rows[0]!.wait - seconds)).toBeLessThan(5);
   });

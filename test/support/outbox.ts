@@ -3,12 +3,16 @@
 
 import { randomUUID } from "node:crypto";
 import type pg from "pg";
-import type { Handler, OutboxEvent } from "../../src/index.ts";
+import type { ClaimedJob, Handler, OutboxEvent } from "../../src/index.ts";
 import { defineJob, handle } from "../../src/index.ts";
 import type { Database } from "../../src/outbox/database.ts";
 import type { Outbox } from "../../src/outbox/outbox.ts";
 import { outboxOver } from "../../src/outbox/outbox.ts";
+import type { Claim } from "../../src/outbox/store/claim.ts";
+import type { Lane } from "../../src/outbox/store/exchange.ts";
+import { exchange } from "../../src/outbox/store/exchange.ts";
 import { postgres } from "../../src/service/database.ts";
+import { compileSchedules } from "../../src/service/schedules.ts";
 import { testDatabase } from "./database.ts";
 
 export interface JobRow {
@@ -50,7 +54,7 @@ export async function testOutbox(): Promise<TestOutbox> {
   const { url, pool } = test;
   const database = postgres(url, { maxConnections: 8 });
   const events: OutboxEvent[] = [];
-  const outbox = outboxOver(database, "test", (event) => events.push(event));
+  const outbox = outboxOver(database, { version: "test", emit: (event) => events.push(event), compileSchedules });
   const jobs = async (where = "true") => (await pool.query<JobRow>(`select * from outbox where ${where} order by run_at, id`)).rows;
   return {
     url,
@@ -76,7 +80,7 @@ export async function testOutbox(): Promise<TestOutbox> {
     },
     async empty() {
       events.length = 0;
-      await pool.query("truncate outbox, outbox_worker, outbox_attempt, outbox_action, notification");
+      await pool.query("truncate outbox, outbox_worker, outbox_attempt, outbox_action, outbox_type, outbox_schedule, outbox_slot, outbox_unpromoted, notification");
     },
     async close() {
       await outbox.close();
@@ -87,6 +91,13 @@ export async function testOutbox(): Promise<TestOutbox> {
 
 /** The type of job that tests use where any will do. */
 export const work = defineJob<{ n?: number }>({ type: "work" });
+
+/** One claim of a worker's, from the beginning of each lane. */
+export async function claimJobs(database: Database, claim: Claim, limit: number, lanes: readonly Lane[] = [{ type: "work", priority: 0 }]): Promise<ClaimedJob[]> {
+  const from = { runAt: "-infinity", id: "00000000-0000-0000-0000-000000000000" };
+  const { jobs } = await exchange(database, claim, [], lanes.map((lane) => ({ ...lane, from })), limit);
+  return jobs.map(({ job }) => job);
+}
 
 /** A handler of it. */
 export function worksBy(run: Parameters<typeof handle<{ n?: number }, { n?: number }>>[1]): Handler {

@@ -57,6 +57,7 @@ function contextFor(handler: Handler, payload: unknown, options: RunOptions): Jo
       createdAt: now,
       startedAt: now,
       owner: null,
+      orderingKey: null,
       lastError: null,
       suspect: false,
       lease: { jobId, worker: "0198f2c4-6f00-7000-8000-00000000000f", token: attempt },

@@ -403,6 +403,11 @@ export const ModelName = {
   OutboxWorker: 'OutboxWorker',
   OutboxAttempt: 'OutboxAttempt',
   OutboxAction: 'OutboxAction',
+  OutboxType: 'OutboxType',
+  OutboxSchedule: 'OutboxSchedule',
+  OutboxSlot: 'OutboxSlot',
+  OutboxKeyLock: 'OutboxKeyLock',
+  OutboxUnpromoted: 'OutboxUnpromoted',
   Notification: 'Notification'
 } as const
 
@@ -419,7 +424,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "proposal" | "proposalCopy" | "outbox" | "outboxWorker" | "outboxAttempt" | "outboxAction" | "notification"
+    modelProps: "proposal" | "proposalCopy" | "outbox" | "outboxWorker" | "outboxAttempt" | "outboxAction" | "outboxType" | "outboxSchedule" | "outboxSlot" | "outboxKeyLock" | "outboxUnpromoted" | "notification"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -867,6 +872,376 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    OutboxType: {
+      payload: Prisma.$OutboxTypePayload<ExtArgs>
+      fields: Prisma.OutboxTypeFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxTypeFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxTypeFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxTypeFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxTypeFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload>
+        }
+        findMany: {
+          args: Prisma.OutboxTypeFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload>[]
+        }
+        create: {
+          args: Prisma.OutboxTypeCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload>
+        }
+        createMany: {
+          args: Prisma.OutboxTypeCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxTypeCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxTypeDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload>
+        }
+        update: {
+          args: Prisma.OutboxTypeUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxTypeDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxTypeUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxTypeUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxTypeUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxTypePayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxTypeAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxType>
+        }
+        groupBy: {
+          args: Prisma.OutboxTypeGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxTypeGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxTypeCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxTypeCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxSchedule: {
+      payload: Prisma.$OutboxSchedulePayload<ExtArgs>
+      fields: Prisma.OutboxScheduleFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxScheduleFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxScheduleFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxScheduleFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxScheduleFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload>
+        }
+        findMany: {
+          args: Prisma.OutboxScheduleFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload>[]
+        }
+        create: {
+          args: Prisma.OutboxScheduleCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload>
+        }
+        createMany: {
+          args: Prisma.OutboxScheduleCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxScheduleCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxScheduleDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload>
+        }
+        update: {
+          args: Prisma.OutboxScheduleUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxScheduleDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxScheduleUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxScheduleUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxScheduleUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSchedulePayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxScheduleAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxSchedule>
+        }
+        groupBy: {
+          args: Prisma.OutboxScheduleGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxScheduleGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxScheduleCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxScheduleCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxSlot: {
+      payload: Prisma.$OutboxSlotPayload<ExtArgs>
+      fields: Prisma.OutboxSlotFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxSlotFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxSlotFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxSlotFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxSlotFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload>
+        }
+        findMany: {
+          args: Prisma.OutboxSlotFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload>[]
+        }
+        create: {
+          args: Prisma.OutboxSlotCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload>
+        }
+        createMany: {
+          args: Prisma.OutboxSlotCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxSlotCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxSlotDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload>
+        }
+        update: {
+          args: Prisma.OutboxSlotUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxSlotDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxSlotUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxSlotUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxSlotUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxSlotPayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxSlotAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxSlot>
+        }
+        groupBy: {
+          args: Prisma.OutboxSlotGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxSlotGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxSlotCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxSlotCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxKeyLock: {
+      payload: Prisma.$OutboxKeyLockPayload<ExtArgs>
+      fields: Prisma.OutboxKeyLockFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxKeyLockFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxKeyLockFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxKeyLockFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxKeyLockFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload>
+        }
+        findMany: {
+          args: Prisma.OutboxKeyLockFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload>[]
+        }
+        create: {
+          args: Prisma.OutboxKeyLockCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload>
+        }
+        createMany: {
+          args: Prisma.OutboxKeyLockCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxKeyLockCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxKeyLockDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload>
+        }
+        update: {
+          args: Prisma.OutboxKeyLockUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxKeyLockDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxKeyLockUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxKeyLockUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxKeyLockUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxKeyLockPayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxKeyLockAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxKeyLock>
+        }
+        groupBy: {
+          args: Prisma.OutboxKeyLockGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxKeyLockGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxKeyLockCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxKeyLockCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxUnpromoted: {
+      payload: Prisma.$OutboxUnpromotedPayload<ExtArgs>
+      fields: Prisma.OutboxUnpromotedFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxUnpromotedFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxUnpromotedFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxUnpromotedFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxUnpromotedFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload>
+        }
+        findMany: {
+          args: Prisma.OutboxUnpromotedFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload>[]
+        }
+        create: {
+          args: Prisma.OutboxUnpromotedCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload>
+        }
+        createMany: {
+          args: Prisma.OutboxUnpromotedCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxUnpromotedCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxUnpromotedDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload>
+        }
+        update: {
+          args: Prisma.OutboxUnpromotedUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxUnpromotedDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxUnpromotedUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxUnpromotedUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxUnpromotedUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxUnpromotedPayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxUnpromotedAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxUnpromoted>
+        }
+        groupBy: {
+          args: Prisma.OutboxUnpromotedGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxUnpromotedGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxUnpromotedCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxUnpromotedCountAggregateOutputType> | number
+        }
+      }
+    }
     Notification: {
       payload: Prisma.$NotificationPayload<ExtArgs>
       fields: Prisma.NotificationFieldRefs
@@ -1024,7 +1399,11 @@ export const OutboxScalarFieldEnum = {
   owner: 'owner',
   dedupeKey: 'dedupeKey',
   dedupeUntil: 'dedupeUntil',
-  dedupeReleased: 'dedupeReleased'
+  dedupeReleased: 'dedupeReleased',
+  orderingKey: 'orderingKey',
+  sequence: 'sequence',
+  blockOnDead: 'blockOnDead',
+  concurrencyKey: 'concurrencyKey'
 } as const
 
 export type OutboxScalarFieldEnum = (typeof OutboxScalarFieldEnum)[keyof typeof OutboxScalarFieldEnum]
@@ -1038,7 +1417,8 @@ export const OutboxWorkerScalarFieldEnum = {
   types: 'types',
   leaseMs: 'leaseMs',
   startedAt: 'startedAt',
-  beatAt: 'beatAt'
+  beatAt: 'beatAt',
+  listening: 'listening'
 } as const
 
 export type OutboxWorkerScalarFieldEnum = (typeof OutboxWorkerScalarFieldEnum)[keyof typeof OutboxWorkerScalarFieldEnum]
@@ -1072,6 +1452,66 @@ export const OutboxActionScalarFieldEnum = {
 } as const
 
 export type OutboxActionScalarFieldEnum = (typeof OutboxActionScalarFieldEnum)[keyof typeof OutboxActionScalarFieldEnum]
+
+
+export const OutboxTypeScalarFieldEnum = {
+  type: 'type',
+  pausedAt: 'pausedAt',
+  pausedUntil: 'pausedUntil',
+  pausedBy: 'pausedBy',
+  pauseReason: 'pauseReason',
+  concurrency: 'concurrency',
+  concurrencyByKey: 'concurrencyByKey',
+  rateLimit: 'rateLimit',
+  rateMs: 'rateMs',
+  tokens: 'tokens',
+  refilledAt: 'refilledAt',
+  blockedUntil: 'blockedUntil',
+  lastKey: 'lastKey'
+} as const
+
+export type OutboxTypeScalarFieldEnum = (typeof OutboxTypeScalarFieldEnum)[keyof typeof OutboxTypeScalarFieldEnum]
+
+
+export const OutboxScheduleScalarFieldEnum = {
+  name: 'name',
+  type: 'type',
+  cron: 'cron',
+  timeZone: 'timeZone',
+  missed: 'missed',
+  nextSlotAt: 'nextSlotAt',
+  lastSlotAt: 'lastSlotAt',
+  pausedAt: 'pausedAt',
+  pausedBy: 'pausedBy',
+  pauseReason: 'pauseReason'
+} as const
+
+export type OutboxScheduleScalarFieldEnum = (typeof OutboxScheduleScalarFieldEnum)[keyof typeof OutboxScheduleScalarFieldEnum]
+
+
+export const OutboxSlotScalarFieldEnum = {
+  schedule: 'schedule',
+  slotAt: 'slotAt',
+  jobId: 'jobId',
+  firedAt: 'firedAt'
+} as const
+
+export type OutboxSlotScalarFieldEnum = (typeof OutboxSlotScalarFieldEnum)[keyof typeof OutboxSlotScalarFieldEnum]
+
+
+export const OutboxKeyLockScalarFieldEnum = {
+  id: 'id'
+} as const
+
+export type OutboxKeyLockScalarFieldEnum = (typeof OutboxKeyLockScalarFieldEnum)[keyof typeof OutboxKeyLockScalarFieldEnum]
+
+
+export const OutboxUnpromotedScalarFieldEnum = {
+  id: 'id',
+  orderingKey: 'orderingKey'
+} as const
+
+export type OutboxUnpromotedScalarFieldEnum = (typeof OutboxUnpromotedScalarFieldEnum)[keyof typeof OutboxUnpromotedScalarFieldEnum]
 
 
 export const NotificationScalarFieldEnum = {
@@ -1388,6 +1828,11 @@ export type GlobalOmitConfig = {
   outboxWorker?: Prisma.OutboxWorkerOmit
   outboxAttempt?: Prisma.OutboxAttemptOmit
   outboxAction?: Prisma.OutboxActionOmit
+  outboxType?: Prisma.OutboxTypeOmit
+  outboxSchedule?: Prisma.OutboxScheduleOmit
+  outboxSlot?: Prisma.OutboxSlotOmit
+  outboxKeyLock?: Prisma.OutboxKeyLockOmit
+  outboxUnpromoted?: Prisma.OutboxUnpromotedOmit
   notification?: Prisma.NotificationOmit
 }
 

@@ -57,6 +57,11 @@ export const ModelName = {
   OutboxWorker: 'OutboxWorker',
   OutboxAttempt: 'OutboxAttempt',
   OutboxAction: 'OutboxAction',
+  OutboxType: 'OutboxType',
+  OutboxSchedule: 'OutboxSchedule',
+  OutboxSlot: 'OutboxSlot',
+  OutboxKeyLock: 'OutboxKeyLock',
+  OutboxUnpromoted: 'OutboxUnpromoted',
   Notification: 'Notification'
 } as const
 
@@ -120,7 +125,11 @@ export const OutboxScalarFieldEnum = {
   owner: 'owner',
   dedupeKey: 'dedupeKey',
   dedupeUntil: 'dedupeUntil',
-  dedupeReleased: 'dedupeReleased'
+  dedupeReleased: 'dedupeReleased',
+  orderingKey: 'orderingKey',
+  sequence: 'sequence',
+  blockOnDead: 'blockOnDead',
+  concurrencyKey: 'concurrencyKey'
 } as const
 
 export type OutboxScalarFieldEnum = (typeof OutboxScalarFieldEnum)[keyof typeof OutboxScalarFieldEnum]
@@ -134,7 +143,8 @@ export const OutboxWorkerScalarFieldEnum = {
   types: 'types',
   leaseMs: 'leaseMs',
   startedAt: 'startedAt',
-  beatAt: 'beatAt'
+  beatAt: 'beatAt',
+  listening: 'listening'
 } as const
 
 export type OutboxWorkerScalarFieldEnum = (typeof OutboxWorkerScalarFieldEnum)[keyof typeof OutboxWorkerScalarFieldEnum]
@@ -168,6 +178,66 @@ export const OutboxActionScalarFieldEnum = {
 } as const
 
 export type OutboxActionScalarFieldEnum = (typeof OutboxActionScalarFieldEnum)[keyof typeof OutboxActionScalarFieldEnum]
+
+
+export const OutboxTypeScalarFieldEnum = {
+  type: 'type',
+  pausedAt: 'pausedAt',
+  pausedUntil: 'pausedUntil',
+  pausedBy: 'pausedBy',
+  pauseReason: 'pauseReason',
+  concurrency: 'concurrency',
+  concurrencyByKey: 'concurrencyByKey',
+  rateLimit: 'rateLimit',
+  rateMs: 'rateMs',
+  tokens: 'tokens',
+  refilledAt: 'refilledAt',
+  blockedUntil: 'blockedUntil',
+  lastKey: 'lastKey'
+} as const
+
+export type OutboxTypeScalarFieldEnum = (typeof OutboxTypeScalarFieldEnum)[keyof typeof OutboxTypeScalarFieldEnum]
+
+
+export const OutboxScheduleScalarFieldEnum = {
+  name: 'name',
+  type: 'type',
+  cron: 'cron',
+  timeZone: 'timeZone',
+  missed: 'missed',
+  nextSlotAt: 'nextSlotAt',
+  lastSlotAt: 'lastSlotAt',
+  pausedAt: 'pausedAt',
+  pausedBy: 'pausedBy',
+  pauseReason: 'pauseReason'
+} as const
+
+export type OutboxScheduleScalarFieldEnum = (typeof OutboxScheduleScalarFieldEnum)[keyof typeof OutboxScheduleScalarFieldEnum]
+
+
+export const OutboxSlotScalarFieldEnum = {
+  schedule: 'schedule',
+  slotAt: 'slotAt',
+  jobId: 'jobId',
+  firedAt: 'firedAt'
+} as const
+
+export type OutboxSlotScalarFieldEnum = (typeof OutboxSlotScalarFieldEnum)[keyof typeof OutboxSlotScalarFieldEnum]
+
+
+export const OutboxKeyLockScalarFieldEnum = {
+  id: 'id'
+} as const
+
+export type OutboxKeyLockScalarFieldEnum = (typeof OutboxKeyLockScalarFieldEnum)[keyof typeof OutboxKeyLockScalarFieldEnum]
+
+
+export const OutboxUnpromotedScalarFieldEnum = {
+  id: 'id',
+  orderingKey: 'orderingKey'
+} as const
+
+export type OutboxUnpromotedScalarFieldEnum = (typeof OutboxUnpromotedScalarFieldEnum)[keyof typeof OutboxUnpromotedScalarFieldEnum]
 
 
 export const NotificationScalarFieldEnum = {

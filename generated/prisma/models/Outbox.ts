@@ -32,6 +32,7 @@ export type OutboxAvgAggregateOutputType = {
   attempts: number | null
   maxAttempts: number | null
   leaseToken: number | null
+  sequence: number | null
 }
 
 export type OutboxSumAggregateOutputType = {
@@ -39,6 +40,7 @@ export type OutboxSumAggregateOutputType = {
   attempts: number | null
   maxAttempts: number | null
   leaseToken: bigint | null
+  sequence: bigint | null
 }
 
 export type OutboxMinAggregateOutputType = {
@@ -61,6 +63,10 @@ export type OutboxMinAggregateOutputType = {
   dedupeKey: string | null
   dedupeUntil: Date | null
   dedupeReleased: boolean | null
+  orderingKey: string | null
+  sequence: bigint | null
+  blockOnDead: boolean | null
+  concurrencyKey: string | null
 }
 
 export type OutboxMaxAggregateOutputType = {
@@ -83,6 +89,10 @@ export type OutboxMaxAggregateOutputType = {
   dedupeKey: string | null
   dedupeUntil: Date | null
   dedupeReleased: boolean | null
+  orderingKey: string | null
+  sequence: bigint | null
+  blockOnDead: boolean | null
+  concurrencyKey: string | null
 }
 
 export type OutboxCountAggregateOutputType = {
@@ -107,6 +117,10 @@ export type OutboxCountAggregateOutputType = {
   dedupeKey: number
   dedupeUntil: number
   dedupeReleased: number
+  orderingKey: number
+  sequence: number
+  blockOnDead: number
+  concurrencyKey: number
   _all: number
 }
 
@@ -116,6 +130,7 @@ export type OutboxAvgAggregateInputType = {
   attempts?: true
   maxAttempts?: true
   leaseToken?: true
+  sequence?: true
 }
 
 export type OutboxSumAggregateInputType = {
@@ -123,6 +138,7 @@ export type OutboxSumAggregateInputType = {
   attempts?: true
   maxAttempts?: true
   leaseToken?: true
+  sequence?: true
 }
 
 export type OutboxMinAggregateInputType = {
@@ -145,6 +161,10 @@ export type OutboxMinAggregateInputType = {
   dedupeKey?: true
   dedupeUntil?: true
   dedupeReleased?: true
+  orderingKey?: true
+  sequence?: true
+  blockOnDead?: true
+  concurrencyKey?: true
 }
 
 export type OutboxMaxAggregateInputType = {
@@ -167,6 +187,10 @@ export type OutboxMaxAggregateInputType = {
   dedupeKey?: true
   dedupeUntil?: true
   dedupeReleased?: true
+  orderingKey?: true
+  sequence?: true
+  blockOnDead?: true
+  concurrencyKey?: true
 }
 
 export type OutboxCountAggregateInputType = {
@@ -191,6 +215,10 @@ export type OutboxCountAggregateInputType = {
   dedupeKey?: true
   dedupeUntil?: true
   dedupeReleased?: true
+  orderingKey?: true
+  sequence?: true
+  blockOnDead?: true
+  concurrencyKey?: true
   _all?: true
 }
 
@@ -302,6 +330,10 @@ export type OutboxGroupByOutputType = {
   dedupeKey: string | null
   dedupeUntil: Date | null
   dedupeReleased: boolean
+  orderingKey: string | null
+  sequence: bigint | null
+  blockOnDead: boolean
+  concurrencyKey: string | null
   _count: OutboxCountAggregateOutputType | null
   _avg: OutboxAvgAggregateOutputType | null
   _sum: OutboxSumAggregateOutputType | null
@@ -349,6 +381,10 @@ export type OutboxWhereInput = {
   dedupeKey?: Prisma.StringNullableFilter<"Outbox"> | string | null
   dedupeUntil?: Prisma.DateTimeNullableFilter<"Outbox"> | Date | string | null
   dedupeReleased?: Prisma.BoolFilter<"Outbox"> | boolean
+  orderingKey?: Prisma.StringNullableFilter<"Outbox"> | string | null
+  sequence?: Prisma.BigIntNullableFilter<"Outbox"> | bigint | number | null
+  blockOnDead?: Prisma.BoolFilter<"Outbox"> | boolean
+  concurrencyKey?: Prisma.StringNullableFilter<"Outbox"> | string | null
   attemptLog?: Prisma.OutboxAttemptListRelationFilter
 }
 
@@ -374,6 +410,10 @@ export type OutboxOrderByWithRelationInput = {
   dedupeKey?: Prisma.SortOrderInput | Prisma.SortOrder
   dedupeUntil?: Prisma.SortOrderInput | Prisma.SortOrder
   dedupeReleased?: Prisma.SortOrder
+  orderingKey?: Prisma.SortOrderInput | Prisma.SortOrder
+  sequence?: Prisma.SortOrderInput | Prisma.SortOrder
+  blockOnDead?: Prisma.SortOrder
+  concurrencyKey?: Prisma.SortOrderInput | Prisma.SortOrder
   attemptLog?: Prisma.OutboxAttemptOrderByRelationAggregateInput
 }
 
@@ -402,6 +442,10 @@ export type OutboxWhereUniqueInput = Prisma.AtLeast<{
   dedupeKey?: Prisma.StringNullableFilter<"Outbox"> | string | null
   dedupeUntil?: Prisma.DateTimeNullableFilter<"Outbox"> | Date | string | null
   dedupeReleased?: Prisma.BoolFilter<"Outbox"> | boolean
+  orderingKey?: Prisma.StringNullableFilter<"Outbox"> | string | null
+  sequence?: Prisma.BigIntNullableFilter<"Outbox"> | bigint | number | null
+  blockOnDead?: Prisma.BoolFilter<"Outbox"> | boolean
+  concurrencyKey?: Prisma.StringNullableFilter<"Outbox"> | string | null
   attemptLog?: Prisma.OutboxAttemptListRelationFilter
 }, "id">
 
@@ -427,6 +471,10 @@ export type OutboxOrderByWithAggregationInput = {
   dedupeKey?: Prisma.SortOrderInput | Prisma.SortOrder
   dedupeUntil?: Prisma.SortOrderInput | Prisma.SortOrder
   dedupeReleased?: Prisma.SortOrder
+  orderingKey?: Prisma.SortOrderInput | Prisma.SortOrder
+  sequence?: Prisma.SortOrderInput | Prisma.SortOrder
+  blockOnDead?: Prisma.SortOrder
+  concurrencyKey?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.OutboxCountOrderByAggregateInput
   _avg?: Prisma.OutboxAvgOrderByAggregateInput
   _max?: Prisma.OutboxMaxOrderByAggregateInput
@@ -459,6 +507,10 @@ export type OutboxScalarWhereWithAggregatesInput = {
   dedupeKey?: Prisma.StringNullableWithAggregatesFilter<"Outbox"> | string | null
   dedupeUntil?: Prisma.DateTimeNullableWithAggregatesFilter<"Outbox"> | Date | string | null
   dedupeReleased?: Prisma.BoolWithAggregatesFilter<"Outbox"> | boolean
+  orderingKey?: Prisma.StringNullableWithAggregatesFilter<"Outbox"> | string | null
+  sequence?: Prisma.BigIntNullableWithAggregatesFilter<"Outbox"> | bigint | number | null
+  blockOnDead?: Prisma.BoolWithAggregatesFilter<"Outbox"> | boolean
+  concurrencyKey?: Prisma.StringNullableWithAggregatesFilter<"Outbox"> | string | null
 }
 
 export type OutboxCreateInput = {
@@ -483,6 +535,10 @@ export type OutboxCreateInput = {
   dedupeKey?: string | null
   dedupeUntil?: Date | string | null
   dedupeReleased?: boolean
+  orderingKey?: string | null
+  sequence?: bigint | number | null
+  blockOnDead?: boolean
+  concurrencyKey?: string | null
   attemptLog?: Prisma.OutboxAttemptCreateNestedManyWithoutJobInput
 }
 
@@ -508,6 +564,10 @@ export type OutboxUncheckedCreateInput = {
   dedupeKey?: string | null
   dedupeUntil?: Date | string | null
   dedupeReleased?: boolean
+  orderingKey?: string | null
+  sequence?: bigint | number | null
+  blockOnDead?: boolean
+  concurrencyKey?: string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedCreateNestedManyWithoutJobInput
 }
 
@@ -533,6 +593,10 @@ export type OutboxUpdateInput = {
   dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUpdateManyWithoutJobNestedInput
 }
 
@@ -558,6 +622,10 @@ export type OutboxUncheckedUpdateInput = {
   dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedUpdateManyWithoutJobNestedInput
 }
 
@@ -583,6 +651,10 @@ export type OutboxCreateManyInput = {
   dedupeKey?: string | null
   dedupeUntil?: Date | string | null
   dedupeReleased?: boolean
+  orderingKey?: string | null
+  sequence?: bigint | number | null
+  blockOnDead?: boolean
+  concurrencyKey?: string | null
 }
 
 export type OutboxUpdateManyMutationInput = {
@@ -607,6 +679,10 @@ export type OutboxUpdateManyMutationInput = {
   dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxUncheckedUpdateManyInput = {
@@ -631,6 +707,10 @@ export type OutboxUncheckedUpdateManyInput = {
   dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxCountOrderByAggregateInput = {
@@ -655,6 +735,10 @@ export type OutboxCountOrderByAggregateInput = {
   dedupeKey?: Prisma.SortOrder
   dedupeUntil?: Prisma.SortOrder
   dedupeReleased?: Prisma.SortOrder
+  orderingKey?: Prisma.SortOrder
+  sequence?: Prisma.SortOrder
+  blockOnDead?: Prisma.SortOrder
+  concurrencyKey?: Prisma.SortOrder
 }
 
 export type OutboxAvgOrderByAggregateInput = {
@@ -662,6 +746,7 @@ export type OutboxAvgOrderByAggregateInput = {
   attempts?: Prisma.SortOrder
   maxAttempts?: Prisma.SortOrder
   leaseToken?: Prisma.SortOrder
+  sequence?: Prisma.SortOrder
 }
 
 export type OutboxMaxOrderByAggregateInput = {
@@ -684,6 +769,10 @@ export type OutboxMaxOrderByAggregateInput = {
   dedupeKey?: Prisma.SortOrder
   dedupeUntil?: Prisma.SortOrder
   dedupeReleased?: Prisma.SortOrder
+  orderingKey?: Prisma.SortOrder
+  sequence?: Prisma.SortOrder
+  blockOnDead?: Prisma.SortOrder
+  concurrencyKey?: Prisma.SortOrder
 }
 
 export type OutboxMinOrderByAggregateInput = {
@@ -706,6 +795,10 @@ export type OutboxMinOrderByAggregateInput = {
   dedupeKey?: Prisma.SortOrder
   dedupeUntil?: Prisma.SortOrder
   dedupeReleased?: Prisma.SortOrder
+  orderingKey?: Prisma.SortOrder
+  sequence?: Prisma.SortOrder
+  blockOnDead?: Prisma.SortOrder
+  concurrencyKey?: Prisma.SortOrder
 }
 
 export type OutboxSumOrderByAggregateInput = {
@@ -713,6 +806,7 @@ export type OutboxSumOrderByAggregateInput = {
   attempts?: Prisma.SortOrder
   maxAttempts?: Prisma.SortOrder
   leaseToken?: Prisma.SortOrder
+  sequence?: Prisma.SortOrder
 }
 
 export type OutboxScalarRelationFilter = {
@@ -776,6 +870,10 @@ export type OutboxCreateWithoutAttemptLogInput = {
   dedupeKey?: string | null
   dedupeUntil?: Date | string | null
   dedupeReleased?: boolean
+  orderingKey?: string | null
+  sequence?: bigint | number | null
+  blockOnDead?: boolean
+  concurrencyKey?: string | null
 }
 
 export type OutboxUncheckedCreateWithoutAttemptLogInput = {
@@ -800,6 +898,10 @@ export type OutboxUncheckedCreateWithoutAttemptLogInput = {
   dedupeKey?: string | null
   dedupeUntil?: Date | string | null
   dedupeReleased?: boolean
+  orderingKey?: string | null
+  sequence?: bigint | number | null
+  blockOnDead?: boolean
+  concurrencyKey?: string | null
 }
 
 export type OutboxCreateOrConnectWithoutAttemptLogInput = {
@@ -840,6 +942,10 @@ export type OutboxUpdateWithoutAttemptLogInput = {
   dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxUncheckedUpdateWithoutAttemptLogInput = {
@@ -864,6 +970,10 @@ export type OutboxUncheckedUpdateWithoutAttemptLogInput = {
   dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 
@@ -919,6 +1029,10 @@ export type OutboxSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   dedupeKey?: boolean
   dedupeUntil?: boolean
   dedupeReleased?: boolean
+  orderingKey?: boolean
+  sequence?: boolean
+  blockOnDead?: boolean
+  concurrencyKey?: boolean
   attemptLog?: boolean | Prisma.Outbox$attemptLogArgs<ExtArgs>
   _count?: boolean | Prisma.OutboxCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["outbox"]>
@@ -945,6 +1059,10 @@ export type OutboxSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   dedupeKey?: boolean
   dedupeUntil?: boolean
   dedupeReleased?: boolean
+  orderingKey?: boolean
+  sequence?: boolean
+  blockOnDead?: boolean
+  concurrencyKey?: boolean
 }, ExtArgs["result"]["outbox"]>
 
 export type OutboxSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -969,6 +1087,10 @@ export type OutboxSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   dedupeKey?: boolean
   dedupeUntil?: boolean
   dedupeReleased?: boolean
+  orderingKey?: boolean
+  sequence?: boolean
+  blockOnDead?: boolean
+  concurrencyKey?: boolean
 }, ExtArgs["result"]["outbox"]>
 
 export type OutboxSelectScalar = {
@@ -993,9 +1115,13 @@ export type OutboxSelectScalar = {
   dedupeKey?: boolean
   dedupeUntil?: boolean
   dedupeReleased?: boolean
+  orderingKey?: boolean
+  sequence?: boolean
+  blockOnDead?: boolean
+  concurrencyKey?: boolean
 }
 
-export type OutboxOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "type" | "payload" | "status" | "priority" | "attempts" | "maxAttempts" | "runAt" | "createdAt" | "updatedAt" | "startedAt" | "finishedAt" | "lockedBy" | "leaseToken" | "suspect" | "lastError" | "result" | "owner" | "dedupeKey" | "dedupeUntil" | "dedupeReleased", ExtArgs["result"]["outbox"]>
+export type OutboxOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "type" | "payload" | "status" | "priority" | "attempts" | "maxAttempts" | "runAt" | "createdAt" | "updatedAt" | "startedAt" | "finishedAt" | "lockedBy" | "leaseToken" | "suspect" | "lastError" | "result" | "owner" | "dedupeKey" | "dedupeUntil" | "dedupeReleased" | "orderingKey" | "sequence" | "blockOnDead" | "concurrencyKey", ExtArgs["result"]["outbox"]>
 export type OutboxInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   attemptLog?: boolean | Prisma.Outbox$attemptLogArgs<ExtArgs>
   _count?: boolean | Prisma.OutboxCountOutputTypeDefaultArgs<ExtArgs>
@@ -1030,6 +1156,10 @@ export type $OutboxPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
     dedupeKey: string | null
     dedupeUntil: Date | null
     dedupeReleased: boolean
+    orderingKey: string | null
+    sequence: bigint | null
+    blockOnDead: boolean
+    concurrencyKey: string | null
   }, ExtArgs["result"]["outbox"]>
   composites: {}
 }
@@ -1475,6 +1605,10 @@ export interface OutboxFieldRefs {
   readonly dedupeKey: Prisma.FieldRef<"Outbox", 'String'>
   readonly dedupeUntil: Prisma.FieldRef<"Outbox", 'DateTime'>
   readonly dedupeReleased: Prisma.FieldRef<"Outbox", 'Boolean'>
+  readonly orderingKey: Prisma.FieldRef<"Outbox", 'String'>
+  readonly sequence: Prisma.FieldRef<"Outbox", 'BigInt'>
+  readonly blockOnDead: Prisma.FieldRef<"Outbox", 'Boolean'>
+  readonly concurrencyKey: Prisma.FieldRef<"Outbox", 'String'>
 }
     
 

@@ -44,6 +44,7 @@ export type OutboxWorkerMinAggregateOutputType = {
   leaseMs: number | null
   startedAt: Date | null
   beatAt: Date | null
+  listening: boolean | null
 }
 
 export type OutboxWorkerMaxAggregateOutputType = {
@@ -54,6 +55,7 @@ export type OutboxWorkerMaxAggregateOutputType = {
   leaseMs: number | null
   startedAt: Date | null
   beatAt: Date | null
+  listening: boolean | null
 }
 
 export type OutboxWorkerCountAggregateOutputType = {
@@ -65,6 +67,7 @@ export type OutboxWorkerCountAggregateOutputType = {
   leaseMs: number
   startedAt: number
   beatAt: number
+  listening: number
   _all: number
 }
 
@@ -87,6 +90,7 @@ export type OutboxWorkerMinAggregateInputType = {
   leaseMs?: true
   startedAt?: true
   beatAt?: true
+  listening?: true
 }
 
 export type OutboxWorkerMaxAggregateInputType = {
@@ -97,6 +101,7 @@ export type OutboxWorkerMaxAggregateInputType = {
   leaseMs?: true
   startedAt?: true
   beatAt?: true
+  listening?: true
 }
 
 export type OutboxWorkerCountAggregateInputType = {
@@ -108,6 +113,7 @@ export type OutboxWorkerCountAggregateInputType = {
   leaseMs?: true
   startedAt?: true
   beatAt?: true
+  listening?: true
   _all?: true
 }
 
@@ -206,6 +212,7 @@ export type OutboxWorkerGroupByOutputType = {
   leaseMs: number
   startedAt: Date
   beatAt: Date
+  listening: boolean
   _count: OutboxWorkerCountAggregateOutputType | null
   _avg: OutboxWorkerAvgAggregateOutputType | null
   _sum: OutboxWorkerSumAggregateOutputType | null
@@ -240,6 +247,7 @@ export type OutboxWorkerWhereInput = {
   leaseMs?: Prisma.IntFilter<"OutboxWorker"> | number
   startedAt?: Prisma.DateTimeFilter<"OutboxWorker"> | Date | string
   beatAt?: Prisma.DateTimeFilter<"OutboxWorker"> | Date | string
+  listening?: Prisma.BoolFilter<"OutboxWorker"> | boolean
 }
 
 export type OutboxWorkerOrderByWithRelationInput = {
@@ -251,6 +259,7 @@ export type OutboxWorkerOrderByWithRelationInput = {
   leaseMs?: Prisma.SortOrder
   startedAt?: Prisma.SortOrder
   beatAt?: Prisma.SortOrder
+  listening?: Prisma.SortOrder
 }
 
 export type OutboxWorkerWhereUniqueInput = Prisma.AtLeast<{
@@ -265,6 +274,7 @@ export type OutboxWorkerWhereUniqueInput = Prisma.AtLeast<{
   leaseMs?: Prisma.IntFilter<"OutboxWorker"> | number
   startedAt?: Prisma.DateTimeFilter<"OutboxWorker"> | Date | string
   beatAt?: Prisma.DateTimeFilter<"OutboxWorker"> | Date | string
+  listening?: Prisma.BoolFilter<"OutboxWorker"> | boolean
 }, "id">
 
 export type OutboxWorkerOrderByWithAggregationInput = {
@@ -276,6 +286,7 @@ export type OutboxWorkerOrderByWithAggregationInput = {
   leaseMs?: Prisma.SortOrder
   startedAt?: Prisma.SortOrder
   beatAt?: Prisma.SortOrder
+  listening?: Prisma.SortOrder
   _count?: Prisma.OutboxWorkerCountOrderByAggregateInput
   _avg?: Prisma.OutboxWorkerAvgOrderByAggregateInput
   _max?: Prisma.OutboxWorkerMaxOrderByAggregateInput
@@ -295,6 +306,7 @@ export type OutboxWorkerScalarWhereWithAggregatesInput = {
   leaseMs?: Prisma.IntWithAggregatesFilter<"OutboxWorker"> | number
   startedAt?: Prisma.DateTimeWithAggregatesFilter<"OutboxWorker"> | Date | string
   beatAt?: Prisma.DateTimeWithAggregatesFilter<"OutboxWorker"> | Date | string
+  listening?: Prisma.BoolWithAggregatesFilter<"OutboxWorker"> | boolean
 }
 
 export type OutboxWorkerCreateInput = {
@@ -306,6 +318,7 @@ export type OutboxWorkerCreateInput = {
   leaseMs: number
   startedAt?: Date | string
   beatAt?: Date | string
+  listening?: boolean
 }
 
 export type OutboxWorkerUncheckedCreateInput = {
@@ -317,6 +330,7 @@ export type OutboxWorkerUncheckedCreateInput = {
   leaseMs: number
   startedAt?: Date | string
   beatAt?: Date | string
+  listening?: boolean
 }
 
 export type OutboxWorkerUpdateInput = {
@@ -328,6 +342,7 @@ export type OutboxWorkerUpdateInput = {
   leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
   startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  listening?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type OutboxWorkerUncheckedUpdateInput = {
@@ -339,6 +354,7 @@ export type OutboxWorkerUncheckedUpdateInput = {
   leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
   startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  listening?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type OutboxWorkerCreateManyInput = {
@@ -350,6 +366,7 @@ export type OutboxWorkerCreateManyInput = {
   leaseMs: number
   startedAt?: Date | string
   beatAt?: Date | string
+  listening?: boolean
 }
 
 export type OutboxWorkerUpdateManyMutationInput = {
@@ -361,6 +378,7 @@ export type OutboxWorkerUpdateManyMutationInput = {
   leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
   startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  listening?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type OutboxWorkerUncheckedUpdateManyInput = {
@@ -372,6 +390,7 @@ export type OutboxWorkerUncheckedUpdateManyInput = {
   leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
   startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  listening?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
 export type StringNullableListFilter<$PrismaModel = never> = {
@@ -391,6 +410,7 @@ export type OutboxWorkerCountOrderByAggregateInput = {
   leaseMs?: Prisma.SortOrder
   startedAt?: Prisma.SortOrder
   beatAt?: Prisma.SortOrder
+  listening?: Prisma.SortOrder
 }
 
 export type OutboxWorkerAvgOrderByAggregateInput = {
@@ -406,6 +426,7 @@ export type OutboxWorkerMaxOrderByAggregateInput = {
   leaseMs?: Prisma.SortOrder
   startedAt?: Prisma.SortOrder
   beatAt?: Prisma.SortOrder
+  listening?: Prisma.SortOrder
 }
 
 export type OutboxWorkerMinOrderByAggregateInput = {
@@ -416,6 +437,7 @@ export type OutboxWorkerMinOrderByAggregateInput = {
   leaseMs?: Prisma.SortOrder
   startedAt?: Prisma.SortOrder
   beatAt?: Prisma.SortOrder
+  listening?: Prisma.SortOrder
 }
 
 export type OutboxWorkerSumOrderByAggregateInput = {
@@ -443,6 +465,7 @@ export type OutboxWorkerSelect<ExtArgs extends runtime.Types.Extensions.Internal
   leaseMs?: boolean
   startedAt?: boolean
   beatAt?: boolean
+  listening?: boolean
 }, ExtArgs["result"]["outboxWorker"]>
 
 export type OutboxWorkerSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -454,6 +477,7 @@ export type OutboxWorkerSelectCreateManyAndReturn<ExtArgs extends runtime.Types.
   leaseMs?: boolean
   startedAt?: boolean
   beatAt?: boolean
+  listening?: boolean
 }, ExtArgs["result"]["outboxWorker"]>
 
 export type OutboxWorkerSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -465,6 +489,7 @@ export type OutboxWorkerSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.
   leaseMs?: boolean
   startedAt?: boolean
   beatAt?: boolean
+  listening?: boolean
 }, ExtArgs["result"]["outboxWorker"]>
 
 export type OutboxWorkerSelectScalar = {
@@ -476,9 +501,10 @@ export type OutboxWorkerSelectScalar = {
   leaseMs?: boolean
   startedAt?: boolean
   beatAt?: boolean
+  listening?: boolean
 }
 
-export type OutboxWorkerOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "host" | "pid" | "version" | "types" | "leaseMs" | "startedAt" | "beatAt", ExtArgs["result"]["outboxWorker"]>
+export type OutboxWorkerOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "host" | "pid" | "version" | "types" | "leaseMs" | "startedAt" | "beatAt" | "listening", ExtArgs["result"]["outboxWorker"]>
 
 export type $OutboxWorkerPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "OutboxWorker"
@@ -492,6 +518,7 @@ export type $OutboxWorkerPayload<ExtArgs extends runtime.Types.Extensions.Intern
     leaseMs: number
     startedAt: Date
     beatAt: Date
+    listening: boolean
   }, ExtArgs["result"]["outboxWorker"]>
   composites: {}
 }
@@ -923,6 +950,7 @@ export interface OutboxWorkerFieldRefs {
   readonly leaseMs: Prisma.FieldRef<"OutboxWorker", 'Int'>
   readonly startedAt: Prisma.FieldRef<"OutboxWorker", 'DateTime'>
   readonly beatAt: Prisma.FieldRef<"OutboxWorker", 'DateTime'>
+  readonly listening: Prisma.FieldRef<"OutboxWorker", 'Boolean'>
 }
     
 

@@ -3,17 +3,15 @@
 
 import type { PrismaClient } from "../../../generated/prisma/client.ts";
 import type { DbOutboxRequest } from "../db-outbox.ts";
+import { ask, canAsk, checkCount, jobs, showSamples } from "../consent.ts";
 import type { CommandIo } from "../output.ts";
-import { note, printRows, printValue } from "../output.ts";
+import { note, printValue } from "../output.ts";
 import { visibleJson } from "../../service/visible.ts";
 import type { Application, Preview } from "./apply.ts";
 import { apply, preview } from "./apply.ts";
-import { ask, commandLine } from "./confirm.ts";
+import { commandLine } from "./confirm.ts";
 import type { Mutation } from "./guards.ts";
 import { refuse } from "./refuse.ts";
-
-/** More jobs than this are changed only by someone who has named their number. */
-const maxUnconfirmed = 1000;
 
 export interface MutationCall {
   readonly request: DbOutboxRequest;
@@ -25,7 +23,7 @@ export interface MutationCall {
 
 /** Refuses what needs a yes and cannot get one. Before a database is opened, so that it costs nothing. */
 export function checkConsent({ request, mutation, io, parsed }: MutationCall): void {
-  if (mutation.routine || request.yes || request.dryRun || canAsk(request, io)) return;
+  if (mutation.routine || request.yes || request.dryRun || mayAsk(request, io)) return;
   refuse(`This ${mutation.operation} needs a yes, and nobody can be asked. Nothing was changed. To run it:\n  ${commandLine({ ...request, parsed, yes: true })}`);
 }
 
@@ -43,7 +41,7 @@ export async function mutate(prisma: PrismaClient, call: MutationCall): Promise<
       await report(call, 0);
       return 0;
     }
-    checkCount(call, expected, seen.count);
+    checkNumber(call, expected, seen.count);
     await showSamples(io, seen);
     if (!(await ask(io, `${sentence(mutation, "do", seen.count)}?`))) {
       await note(io, request, "Nothing was changed.");
@@ -53,7 +51,7 @@ export async function mutate(prisma: PrismaClient, call: MutationCall): Promise<
   }
   const count = await apply(prisma, mutation, {
     checkCount: (found) => {
-      checkCount(call, expected, found);
+      checkNumber(call, expected, found);
     },
     typed: call.parsed as Application["typed"], // parseRequest has found where, and for an update data, in it
     actor: io.actor,
@@ -63,17 +61,12 @@ export async function mutate(prisma: PrismaClient, call: MutationCall): Promise<
   return 0;
 }
 
-function checkCount({ request, parsed, mutation }: MutationCall, expected: number | null, count: number): void {
-  if (expected !== null && expected !== count) {
-    refuse(`Expected ${jobs(expected)}, found ${count}. Nothing was changed. For that many:\n  ${commandLine({ ...request, parsed, yes: !mutation.routine, confirm: count })}`);
-  }
-  if (count > maxUnconfirmed && request.confirm === null) {
-    refuse(`This would change ${count} jobs; more than ${maxUnconfirmed} need --confirm=${count}. Nothing was changed. To run it:\n  ${commandLine({ ...request, parsed, yes: !mutation.routine, confirm: count })}`);
-  }
+function checkNumber({ request, parsed, mutation }: MutationCall, expected: number | null, count: number): void {
+  checkCount({ count, expected, confirm: request.confirm, lineFor: (confirm) => commandLine({ ...request, parsed, yes: !mutation.routine, confirm }) });
 }
 
-function canAsk(request: DbOutboxRequest, io: CommandIo): boolean {
-  return io.stdinIsTty && io.stderrIsTty && !request.noInput && request.input !== "-";
+function mayAsk(request: DbOutboxRequest, io: CommandIo): boolean {
+  return canAsk(io) && !request.noInput && request.input !== "-";
 }
 
 async function reportDryRun({ request, mutation, io }: MutationCall, { count, samples }: Preview): Promise<void> {
@@ -83,12 +76,6 @@ async function reportDryRun({ request, mutation, io }: MutationCall, { count, sa
   await printValue(io, count, request);
   await note(io, request, `Dry run, nothing was changed. ${sentence(mutation, "would", count)}.`);
   if (count > 0 && !request.quiet) await showSamples(io, { count, samples });
-}
-
-/** Samples are for the person, so they go to stderr whatever stdout is. */
-async function showSamples(io: CommandIo, { count, samples }: Preview): Promise<void> {
-  await printRows({ ...io, stdout: io.stderr, stdoutIsTty: true }, samples, { json: false, ndjson: false });
-  if (count > samples.length) await note(io, {}, `… and ${count - samples.length} more.`);
 }
 
 async function report({ request, mutation, io }: MutationCall, count: number): Promise<void> {
@@ -109,10 +96,6 @@ function sentence(mutation: Mutation, tense: keyof typeof verbs, count: number):
   if (mutation.change === null) return `${remove} ${jobs(count)}`;
   const settings = Object.entries(mutation.change).map(([name, value]) => `${name} to ${visibleJson(value)}`);
   return `${set} ${settings.join(", ")} on ${jobs(count)}`;
-}
-
-function jobs(count: number): string {
-  return count === 1 ? "1 job" : `${count} jobs`;
 }
 
 function next(mutation: Mutation): string {

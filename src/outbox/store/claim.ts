@@ -1,11 +1,12 @@
-// SQL that takes jobs for a worker. One lane for each type and priority; the index outbox_lanes holds every lane in
-// order, so a claim reads the heads of the lanes and the rows that it takes, and nothing else.
+// What every claim has in common: how picked rows become claimed jobs. The claim of the busy path travels with the
+// settlement of the batch before it: exchange.ts. Those of limited types are in claim-limited.ts.
 
-import type { Sql } from "../database.ts";
+import type { Row, Sql } from "../database.ts";
 import type { ClaimedJob } from "../job.ts";
-import { lanes } from "./lanes.ts";
+import { isHeld } from "./limits.ts";
 
-const take = (picked: string) => `
+/** `claimed (…)`: the rows whose addresses are in `picked` become jobs of worker $1 under token $2, the attempt counted. */
+export const claimed = (picked: string) => `
   claimed as (
     update outbox
     set status = 'processing',
@@ -17,45 +18,30 @@ const take = (picked: string) => `
     -- By the address of rows that this statement has locked: there is no join for the planner to get wrong.
     where ctid = any (array(select ctid from ${picked}))
       and exists (select from outbox_worker where id = $1)
-    returning id, type, payload, priority, attempts, max_attempts, run_at, created_at, started_at, owner, last_error, suspect
-  )
+    returning id, type, payload, priority, attempts, max_attempts, owner, ordering_key, last_error, suspect,
+      ${utc("run_at")} as run_at, ${utc("created_at")} as created_at, ${utc("started_at")} as started_at
+  )`;
+
+/** The same as a whole statement's end: greater priority first, oldest first within it. */
+export const take = (picked: string) => `
+  ${claimed(picked)}
   select * from claimed order by priority desc, run_at, id`;
+
+/** SQL for an instant as text with its microseconds, which a Date has not, in a form that sorts and that needs no session's time zone. */
+export function utc(instant: string): string {
+  return `((${instant}) at time zone 'UTC')::text`;
+}
 
 // "for no key update": "for update skip locked" would skip a job while any transaction inserts a row that refers to it.
 // statement_timestamp() and not clock_timestamp(): a volatile function cannot be an index condition.
-
-const claimDue = `
-  with recursive ${lanes("$3")},
-  offered as (
-    select type, priority
-    from lane
-    where head <= statement_timestamp()
-    order by priority desc, head
-  ),
-  picked as materialized (
-    select job.ctid
-    from offered
-    cross join lateral (
-      select ctid
-      from outbox
-      where status = 'pending'
-        and type = offered.type
-        and priority = offered.priority
-        and run_at <= statement_timestamp()
-        and not suspect
-      order by run_at, id
-      limit $4
-      for no key update skip locked
-    ) as job
-    limit $4
-  ),
-  ${take("picked")}`;
 
 const claimOneSuspect = `
   with picked as materialized (
     select ctid
     from outbox
-    where status = 'pending' and suspect and run_at <= statement_timestamp() and type = any ($3)
+    -- Not "type = any": with old statistics the few suspects would be looked for among all jobs of the types.
+    where status = 'pending' and suspect and run_at <= statement_timestamp() and array_position($3::text[], type) is not null
+      and not ${isHeld("outbox.type")}
     order by run_at, id
     limit 1
     for no key update skip locked
@@ -66,21 +52,11 @@ export interface Claim {
   readonly worker: string;
   /** Greater than that of every claim before it. */
   readonly token: number;
-  readonly types: readonly string[];
-}
-
-/**
- * Takes up to `limit` due jobs, greater priority first, oldest first within it, each for exactly one claimer, and
- * counts the attempt. A worker that has been buried takes nothing.
- */
-export async function claimJobs(sql: Sql, claim: Claim, limit: number): Promise<ClaimedJob[]> {
-  const rows = await sql.query(claimDue, [claim.worker, claim.token, claim.types, limit]);
-  return rows.map((row) => claimedJob(row, claim));
 }
 
 /** Takes one due job that a worker died of, to be run while nothing else is. */
-export async function claimSuspect(sql: Sql, claim: Claim): Promise<ClaimedJob[]> {
-  const rows = await sql.query(claimOneSuspect, [claim.worker, claim.token, claim.types]);
+export async function claimSuspect(sql: Sql, claim: Claim, types: readonly string[]): Promise<ClaimedJob[]> {
+  const rows = await sql.query(claimOneSuspect, [claim.worker, claim.token, types]);
   return rows.map((row) => claimedJob(row, claim));
 }
 
@@ -99,7 +75,7 @@ export async function unclaim(sql: Sql, worker: string, token: number): Promise<
   return rows.length;
 }
 
-function claimedJob(row: Record<string, unknown>, claim: Claim): ClaimedJob {
+export function claimedJob(row: Row, claim: Claim): ClaimedJob {
   // The columns' types are those of the table; this is the one place where rows become jobs.
   return {
     id: row.id as string,
@@ -108,12 +84,17 @@ function claimedJob(row: Record<string, unknown>, claim: Claim): ClaimedJob {
     priority: row.priority as number,
     attempt: row.attempts as number,
     maxAttempts: row.max_attempts as number,
-    runAt: row.run_at as Date,
-    createdAt: row.created_at as Date,
-    startedAt: row.started_at as Date,
+    runAt: instant(row.run_at as string),
+    createdAt: instant(row.created_at as string),
+    startedAt: instant(row.started_at as string),
     owner: row.owner as string | null,
+    orderingKey: row.ordering_key as string | null,
     lastError: row.last_error as string | null,
     suspect: row.suspect as boolean,
     lease: { jobId: row.id as string, worker: claim.worker, token: claim.token },
   };
+}
+
+function instant(text: string): Date {
+  return new Date(`${text.replace(" ", "T")}Z`);
 }

@@ -25,6 +25,7 @@ export interface Settlement {
 
 /** Writes all of them, each only if its fence still holds, together with the ledger of failures. Gives back the ids that were written. */
 export async function settleJobs(sql: Sql, settlements: readonly Settlement[]): Promise<Set<string>> {
+  const sorted = [...settlements].sort((a, b) => (a.lease.jobId < b.lease.jobId ? -1 : 1)); // two that settle the same jobs meet in the same order
   const rows = await sql.query(
     `with outcome as materialized (
        select * from jsonb_to_recordset($1::text::jsonb) as outcome (
@@ -46,10 +47,11 @@ export async function settleJobs(sql: Sql, settlements: readonly Settlement[]): 
            end,
            result = outcome.result
        from outcome
-       where outbox.id = outcome.id
-         and outbox.locked_by = outcome.worker
-         and outbox.lease_token = outcome.token
-         and outbox.status = 'processing'
+       -- No plain "=": the planner shall have only the primary key to look the rows up by (see exchange.ts).
+       where outbox.id = any (array[outcome.id])
+         and outbox.locked_by is not distinct from outcome.worker
+         and outbox.lease_token is not distinct from outcome.token
+         and outbox.status is not distinct from 'processing'
        returning outbox.id, outbox.attempts, outbox.started_at
      ),
      ledger as (
@@ -60,22 +62,30 @@ export async function settleJobs(sql: Sql, settlements: readonly Settlement[]): 
        where outcome.outcome is not null
      )
      select id from settled`,
-    [`[${settlements.map(outcomeJson).join(",")}]`],
+    [`[${sorted.map(outcomeJson).join(",")}]`],
   );
   return new Set(rows.map((row) => String(row.id)));
 }
 
 /**
- * Finds those that this worker has settled already under the same fence: asked when the answer to a settlement, or to
- * the commit of one, got lost on the way.
+ * Finds those that have been settled already as they say: asked when the answer to a settlement, or to the commit of
+ * one, got lost on the way. A rescue and a reset by hand leave the names of the fence in the row, so those alone prove
+ * nothing: the status must be the one that was to be written, and the ledger must have its entry, or none of a rescue.
  */
-export async function findSettled(sql: Sql, leases: readonly Lease[]): Promise<Set<string>> {
+export async function findSettled(sql: Sql, settlements: readonly Settlement[]): Promise<Set<string>> {
   const rows = await sql.query(
     `select outbox.id
-     from jsonb_to_recordset($1::text::jsonb) as lease ("jobId" uuid, worker uuid, token bigint)
-     join outbox on outbox.id = lease."jobId" and outbox.locked_by = lease.worker and outbox.lease_token = lease.token
-     where outbox.status <> 'processing'`,
-    [JSON.stringify(leases)],
+     from jsonb_to_recordset($1::text::jsonb) as asked (id uuid, worker uuid, token bigint, status text, outcome text)
+     join outbox on outbox.id = any (array[asked.id]) and outbox.locked_by = asked.worker and outbox.lease_token = asked.token
+     where outbox.status = asked.status
+       and (asked.outcome is not null) = exists (
+         select from outbox_attempt as entry
+         where entry.job_id = outbox.id
+           and entry.attempt = outbox.attempts
+           and entry.worker = asked.worker
+           and entry.outcome = coalesce(asked.outcome, 'lost')
+       )`,
+    [JSON.stringify(settlements.map(({ lease, status, entry }) => ({ id: lease.jobId, worker: lease.worker, token: lease.token, status, outcome: entry?.outcome ?? null })))],
   );
   return new Set(rows.map((row) => String(row.id)));
 }

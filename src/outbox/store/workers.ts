@@ -26,6 +26,16 @@ export async function beat(sql: Sql, worker: string): Promise<boolean> {
   return rows.length > 0;
 }
 
+/** From here on this connection hears the doorbell. */
+export async function listen(sql: Sql): Promise<void> {
+  await sql.query("listen outbox");
+}
+
+/** Enqueues ring the doorbell while any worker wants it: see the trigger outbox_ring. */
+export async function setListening(sql: Sql, worker: string, on: boolean): Promise<void> {
+  await sql.query(`update outbox_worker set listening = $2 where id = $1`, [worker, on]);
+}
+
 /** Takes leave. Jobs it still had are rescued by the next worker that looks. */
 export async function removeWorker(sql: Sql, worker: string): Promise<void> {
   await sql.query(`delete from outbox_worker where id = $1`, [worker]);
