@@ -37,7 +37,7 @@ ${rows.flatMap(barLines).join("\n")}
 
 ## How it is measured
 
-- One throw-away Postgres with its default durability (fsync and synchronous_commit on); only max_connections and the port
+- One throw-away Postgres with its default durability (fsync and synchronous_commit on); only max_connections, the port, time zone and locale
   differ from what initdb makes. A fresh database for every contender and run, dropped afterwards.
 - Every contender runs in a process of its own, started for that run, on the same Node and the same version of \`pg\`, as plain
   JavaScript. Jobs are enqueued by another process, which has ended before the clock starts where a backlog is drained.

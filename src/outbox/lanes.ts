@@ -45,8 +45,8 @@ export interface Lanes {
   offer(limit: number): Offer;
   /** Something was claimed there. Ignored when a cursor was set back after the offer: the claim may have been past what had come. */
   advance(offer: Offer, lane: Lane, to: Cursor): void;
-  /** A claim came back short: what is due is not known until the next look. */
-  exhaust(): void;
+  /** A claim came back short: what is due is not known until the next look. Ignored, and false, when a look has come since the offer. */
+  exhaust(offer: Offer): boolean;
   isDue(): boolean;
 }
 
@@ -124,10 +124,12 @@ export function createLanes(typesNow: () => readonly string[]): Lanes {
       const [first] = offer.lanes;
       if (first !== undefined && keyOf(first) === keyOf(lane)) advanced.passed = Math.max(advanced.passed, offer.end);
     },
-    exhaust() {
+    exhaust(offer) {
+      if (offer.setBacks !== setBacks) return false;
       servedAt.clear(); // each has had its turn
       setBacks += 1;
       for (const lane of known.values()) setBack(lane, null);
+      return true;
     },
     isDue: () => claimable().length > 0,
   };

@@ -181,7 +181,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
       try {
         const fromLook = !woken;
         woken = false;
-        const { claimed, settled } = await turns.exchange(from, limit);
+        const { claimed, exhausted, settled } = await turns.exchange(from, limit);
         wasSettled(settled);
         wasClaimed(claimed);
         if (claimed === limit) {
@@ -189,9 +189,8 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
           if (from.listening && performance.now() - busySince > loadMs) await listenFor(from, false);
         } else {
           busySince = Number.POSITIVE_INFINITY;
-          lanes.exhaust();
           // What a look had just shown and a claim could not have is locked by somebody else: there is no hurry.
-          if (claimed > 0 || claimedSinceLook > 0 || !fromLook) changes += 1;
+          if (claimed > 0 || (exhausted && (claimedSinceLook > 0 || !fromLook))) changes += 1;
         }
       } finally {
         exchanges -= 1;

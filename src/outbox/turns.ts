@@ -32,7 +32,7 @@ export interface TurnsOptions {
 
 export interface Turns {
   /** Settles what is done and claims up to `limit` jobs, in one statement. */
-  exchange(session: Session, limit: number): Promise<{ readonly claimed: number; readonly settled: readonly Finished[] }>;
+  exchange(session: Session, limit: number): Promise<{ readonly claimed: number; readonly exhausted: boolean; readonly settled: readonly Finished[] }>;
   /** Settles what is over and does not travel with a claim. */
   settle(which: "all" | "not done"): Promise<readonly Finished[]>;
   /** Claims up to `limit` jobs of a type that has limits. */
@@ -98,7 +98,8 @@ export function createTurns({ database, lanes, hands, settler, leaseMs, emit, tr
       const offer = lanes.offer(limit);
       const { jobs } = await exchangeOnce(session, settled, offer.lanes, limit);
       for (const { job, at } of jobs) lanes.advance(offer, job, at);
-      return { claimed: taken(session, jobs.map(({ job }) => job)), settled };
+      const exhausted = jobs.length < limit && lanes.exhaust(offer);
+      return { claimed: taken(session, jobs.map(({ job }) => job)), exhausted, settled };
     },
     async settle(which) {
       const batch = hands.takeFinished(which);
