@@ -2,7 +2,7 @@
 
 import type { Sql } from "./database.ts";
 import type { TypeLimits } from "./limits.ts";
-import { isPaused, tokensAt } from "./store/limits.ts";
+import { holds, isPaused, tokensAt } from "./store/limits.ts";
 
 /** Pending jobs of a type are counted up to this number, so that a backlog of millions costs no more. */
 export const maxCounted = 10_000;
@@ -64,7 +64,7 @@ export async function listTypes(sql: Sql): Promise<TypeState[]> {
      held as (
        select *, ${isPaused("outbox_type")} as paused
        from outbox_type
-       where concurrency is not null or rate_limit is not null or ${isPaused("outbox_type")}
+       where ${holds("outbox_type")}
      )
      select
        type,

@@ -3,7 +3,7 @@
 import type { Sql } from "./database.ts";
 import type { Status } from "./job.ts";
 import { statuses } from "./job.ts";
-import { lanes } from "./store/lanes.ts";
+import { lanesOf } from "./store/first-due.ts";
 
 /** Number of jobs by status; every status is there. */
 export async function countByStatus(sql: Sql): Promise<Record<Status, number>> {
@@ -58,8 +58,12 @@ export async function nextJobs(sql: Sql, types: readonly string[], limit: number
 /** When the next pending job of these types is due: in the past when one is due now, null when there is none. */
 export async function nextDueAt(sql: Sql, types: readonly string[]): Promise<Date | null> {
   const [row] = await sql.query(
-    `with recursive ${lanes("$1")}
-     select min(head) as due_at from lane`,
+    `select min(first.head) as due_at
+     from unnest($1::text[]) as handled (type)
+     cross join lateral (
+       with recursive ${lanesOf("type = handled.type")}
+       select min(head) as head from lane
+     ) as first`,
     [types],
   );
   return (row?.due_at ?? null) as Date | null;

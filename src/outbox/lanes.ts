@@ -66,10 +66,7 @@ export function createLanes(typesNow: () => readonly string[]): Lanes {
   /** What was counted from another place on is void. */
   const setBack = (lane: KnownLane, next: Cursor | null) => Object.assign(lane, { next, passed: 0, spoken: 0 });
   /** Those that can be claimed from: a type whose handler turned out not to load is none of ours any longer. */
-  const claimable = () => {
-    const types = new Set(typesNow());
-    return [...known.values()].filter(({ type, free, next }) => free && next !== null && types.has(type));
-  };
+  const isClaimable = ({ type, free, next }: KnownLane) => free && next !== null && typesNow().includes(type);
 
   return {
     question(deep) {
@@ -107,7 +104,7 @@ export function createLanes(typesNow: () => readonly string[]): Lanes {
     },
     offer(limit) {
       // The type with the oldest job comes first, and then they take turns: none waits for another's flood.
-      const due = claimable().sort(
+      const due = [...known.values()].filter(isClaimable).sort(
         (a, b) => b.priority - a.priority || (servedAt.get(a.type) ?? 0) - (servedAt.get(b.type) ?? 0) || compareCursors(a.next ?? none, b.next ?? none),
       );
       const offered = due.map(({ type, priority, next, passed, spoken }) => ({ type, priority, from: next ?? none, skip: spoken - passed }));
@@ -131,7 +128,10 @@ export function createLanes(typesNow: () => readonly string[]): Lanes {
       for (const lane of known.values()) setBack(lane, null);
       return true;
     },
-    isDue: () => claimable().length > 0,
+    isDue() {
+      for (const lane of known.values()) if (isClaimable(lane)) return true;
+      return false;
+    },
   };
 }
 

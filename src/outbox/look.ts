@@ -5,7 +5,7 @@ import type { Sql } from "./database.ts";
 import { utc } from "./store/claim.ts";
 import type { Cursor, Lane } from "./store/exchange.ts";
 import { instantOf } from "./store/exchange.ts";
-import { isHeld, isPaused } from "./store/limits.ts";
+import { holds, isPaused } from "./store/limits.ts";
 
 /** The priorities of a type between two bounds, both of them left out. */
 export interface Gap {
@@ -99,7 +99,7 @@ const text = `
       ${utc("statement_timestamp() - interval '2 s'")} as horizon,
       array(select type from suspect where not paused) as suspects,
       exists (select from suspect where paused) as suspects_paused,
-      array(select type from outbox_type where ${isHeld("outbox_type.type")}) as held,
+      array(select type from outbox_type where ${holds("outbox_type")}) as held,
       exists (select from outbox_unpromoted) as unpromoted,
       exists (select from outbox_worker where beat_at < clock_timestamp() - lease_ms * interval '1 millisecond')
         or $8 and exists (

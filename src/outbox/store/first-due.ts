@@ -1,5 +1,5 @@
-// The due jobs of one type in the order in which they run, for the claims that know their type beforehand. Like lanes.ts
-// it skips from priority to priority, so jobs that are not due yet are never walked over.
+// The due jobs of one type in the order in which they run, for whoever knows the type beforehand. Found by skipping from
+// priority to priority through the index outbox_lanes, so jobs that are not due yet are never walked over.
 
 /** `lane (priority, head)`: the priorities of the pending jobs that `jobs`, a condition, selects, with the time the oldest of each is due. For `with recursive`. */
 export const lanesOf = (jobs: string) => `

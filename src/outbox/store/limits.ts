@@ -7,11 +7,11 @@ import type { TypeLimits } from "../limits.ts";
 /** SQL that is true while the pause of `row`, a row of outbox_type, holds. One whose time is over does not. */
 export const isPaused = (row: string) => `(${row}.paused_at is not null and (${row}.paused_until is null or ${row}.paused_until > statement_timestamp()))`;
 
+/** SQL that is true while `row`, a row of outbox_type, holds its type back: by a limit, or by a pause. */
+export const holds = (row: string) => `(${row}.concurrency is not null or ${row}.rate_limit is not null or ${isPaused(row)})`;
+
 /** SQL that is true while `type`, an expression, is limited or paused: then claimLimited alone may claim it. */
-export const isHeld = (type: string) => `exists (
-    select from outbox_type as held
-    where held.type = ${type}
-      and (held.concurrency is not null or held.rate_limit is not null or ${isPaused("held")}))`;
+export const isHeld = (type: string) => `exists (select from outbox_type as held where held.type = ${type} and ${holds("held")})`;
 
 /**
  * SQL for the tokens of `row`, a row of outbox_type, at the instant `at`: those it had and what has come since, as many
