@@ -10,62 +10,79 @@ const maxDepth = 200;
 
 /** The JSON text of `payload`. Throws PayloadError or PayloadTooLargeError; `name` is what the path begins with. */
 export function toJson(type: string, payload: unknown, name = "payload", maxBytes = maxPayloadBytes): string {
-  check(type, payload, name, new Set());
+  const problem = problemOf(payload, new Set());
+  if (problem !== null) throw new PayloadError(type, problem.key === undefined ? `${name}${problem.path}` : `the key ${JSON.stringify(problem.key)} of ${name}${problem.path}`, problem.text);
   const text = JSON.stringify(payload);
   const bytes = Buffer.byteLength(text);
   if (bytes > maxBytes) throw new PayloadTooLargeError(type, bytes, maxBytes);
   return text;
 }
 
-function check(type: string, value: unknown, path: string, ancestors: Set<object>): void {
-  const refuse = (problem: string): never => {
-    throw new PayloadError(type, path, problem);
-  };
+interface Problem {
+  /** From the value that was asked about down to the one that has it. It grows on the way back: nothing is spent on it while all is well. */
+  readonly path: string;
+  /** Given when it is not the value but the name of one of its properties. */
+  readonly key?: string;
+  readonly text: string;
+}
+
+function problemOf(value: unknown, ancestors: Set<object>): Problem | null {
   switch (typeof value) {
     case "boolean":
-      return;
+      return null;
     case "number":
-      if (!Number.isFinite(value)) refuse(`is ${value}, which JSON cannot carry`);
-      return;
+      return Number.isFinite(value) ? null : { path: "", text: `is ${value}, which JSON cannot carry` };
     case "string":
-      checkText(type, value, path);
-      return;
+      return problemOfText(value);
     case "undefined":
-      return refuse("is undefined, which JSON cannot carry; use null or leave it out");
+      return { path: "", text: "is undefined, which JSON cannot carry; use null or leave it out" };
     case "bigint":
-      return refuse("is a BigInt, which JSON cannot carry; send it as a string");
+      return { path: "", text: "is a BigInt, which JSON cannot carry; send it as a string" };
     case "symbol":
     case "function":
-      return refuse(`is a ${typeof value}, which JSON cannot carry`);
+      return { path: "", text: `is a ${typeof value}, which JSON cannot carry` };
     case "object":
       break;
   }
-  if (value === null) return;
-  if (ancestors.has(value)) refuse("contains itself");
-  if (ancestors.size >= maxDepth) refuse(`is nested deeper than ${maxDepth} levels`);
+  if (value === null) return null;
+  if (ancestors.has(value)) return { path: "", text: "contains itself" };
+  if (ancestors.size >= maxDepth) return { path: "", text: `is nested deeper than ${maxDepth} levels` };
   ancestors.add(value);
-  if (Array.isArray(value)) {
-    for (let index = 0; index < value.length; index += 1) check(type, value[index], `${path}[${index}]`, ancestors);
-  } else {
-    const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype !== Object.prototype && prototype !== null) refuse(`is a ${className(value)}, which JSON cannot carry; ${advice(value)}`);
-    if (typeof (value as { toJSON?: unknown }).toJSON === "function") refuse("has a toJSON method; send what it returns");
-    for (const [key, item] of Object.entries(value)) {
-      checkText(type, key, `the key ${JSON.stringify(key)} of ${path}`);
-      // A property that is undefined is left out by JSON, as everywhere in JavaScript.
-      if (item !== undefined) check(type, item, keyPath(path, key), ancestors);
-    }
-  }
+  const problem = Array.isArray(value) ? problemOfItems(value, ancestors) : problemOfProperties(value, ancestors);
   ancestors.delete(value);
+  return problem;
 }
 
-function checkText(type: string, text: string, path: string): void {
-  if (text.includes("\u0000")) throw new PayloadError(type, path, "contains a NUL character, which Postgres cannot store");
-  if (!text.isWellFormed()) throw new PayloadError(type, path, "contains half of a surrogate pair, which Postgres cannot store");
+function problemOfItems(items: readonly unknown[], ancestors: Set<object>): Problem | null {
+  for (let index = 0; index < items.length; index += 1) {
+    const problem = problemOf(items[index], ancestors);
+    if (problem !== null) return { ...problem, path: `[${index}]${problem.path}` };
+  }
+  return null;
 }
 
-function keyPath(path: string, key: string): string {
-  return /^[A-Za-z_$][\w$]*$/.test(key) ? `${path}.${key}` : `${path}[${JSON.stringify(key)}]`;
+function problemOfProperties(object: object, ancestors: Set<object>): Problem | null {
+  const prototype: unknown = Object.getPrototypeOf(object);
+  if (prototype !== Object.prototype && prototype !== null) return { path: "", text: `is a ${className(object)}, which JSON cannot carry; ${advice(object)}` };
+  if (typeof (object as { toJSON?: unknown }).toJSON === "function") return { path: "", text: "has a toJSON method; send what it returns" };
+  for (const [key, item] of Object.entries(object)) {
+    const ofKey = problemOfText(key);
+    if (ofKey !== null) return { ...ofKey, key };
+    // A property that is undefined is left out by JSON, as everywhere in JavaScript.
+    const problem = item === undefined ? null : problemOf(item, ancestors);
+    if (problem !== null) return { ...problem, path: `${segment(key)}${problem.path}` };
+  }
+  return null;
+}
+
+function problemOfText(text: string): Problem | null {
+  if (text.includes("\u0000")) return { path: "", text: "contains a NUL character, which Postgres cannot store" };
+  if (!text.isWellFormed()) return { path: "", text: "contains half of a surrogate pair, which Postgres cannot store" };
+  return null;
+}
+
+function segment(key: string): string {
+  return /^[A-Za-z_$][\w$]*$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
 }
 
 function className(value: object): string {

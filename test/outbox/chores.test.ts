@@ -3,12 +3,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { defineSchedule } from "../../src/index.ts";
-import type { Database } from "../../src/outbox/database.ts";
 import { pruneChore } from "../../src/outbox/housekeeping.ts";
-import type { Outbox } from "../../src/outbox/outbox.ts";
-import { outboxOver } from "../../src/outbox/outbox.ts";
-import { postgres } from "../../src/service/database.ts";
-import { compileSchedules } from "../../src/service/schedules.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox, work, worksBy } from "../support/outbox.ts";
 import { until } from "../support/until.ts";
@@ -16,19 +11,14 @@ import { oneHourMs, workersOfEachTest } from "../support/workers.ts";
 
 const startWorker = workersOfEachTest();
 let test: TestOutbox;
-/** As if in another process. */
-let other: Outbox;
 beforeAll(async () => {
   test = await testOutbox();
-  other = over(postgres(test.url));
 });
 afterAll(async () => {
-  await other.close();
   await test.close();
 });
 beforeEach(() => test.empty());
 
-const over = (database: Database) => outboxOver(database, { version: "test", emit: (event) => test.events.push(event), compileSchedules });
 const quick = worksBy(() => Promise.resolve());
 const hourly = defineSchedule({ name: "hourly", cron: "@hourly", contract: work, payload: { n: 1 } });
 const hourAgo = () => test.pool.query("update outbox_schedule set next_slot_at = next_slot_at - interval '1 hour' where name = 'hourly'");
@@ -42,8 +32,8 @@ describe("a slot that has come", () => {
     await hourAgo();
     const options = { handlers: [quick], schedules: [hourly] };
     startWorker(test.outbox, options);
-    startWorker(other, options);
-    await Promise.all([test.outbox.drain(options), other.drain(options), test.outbox.drain(options)]);
+    startWorker(test.other, options);
+    await Promise.all([test.outbox.drain(options), test.other.drain(options), test.outbox.drain(options)]);
     await until("its job is done", async () => (await test.jobs("status = 'done'")).length === 1);
     expect(await test.jobs()).toHaveLength(1);
     expect(fired()).toBe(1);

@@ -8,10 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Handler } from "../../src/index.ts";
 import { defineJob, handle } from "../../src/index.ts";
 import type { Database } from "../../src/outbox/database.ts";
-import type { Outbox } from "../../src/outbox/outbox.ts";
-import { outboxOver } from "../../src/outbox/outbox.ts";
 import { postgres } from "../../src/service/database.ts";
-import { compileSchedules } from "../../src/service/schedules.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox, work } from "../support/outbox.ts";
 import { until } from "../support/until.ts";
@@ -19,22 +16,16 @@ import { oneHourMs, workersOfEachTest } from "../support/workers.ts";
 
 const startWorker = workersOfEachTest();
 let test: TestOutbox;
-/** As if in another process. */
-let other: Outbox;
 beforeAll(async () => {
   test = await testOutbox();
-  other = over(postgres(test.url));
 });
 afterAll(async () => {
-  await other.close();
   await test.close();
 });
 beforeEach(async () => {
   await test.empty();
   started = [];
 });
-
-const over = (database: Database) => outboxOver(database, { version: "test", emit: () => undefined, compileSchedules });
 
 /** In the order in which handlers began. */
 let started: { id: string; type: string; priority: number; at: number }[] = [];
@@ -118,7 +109,7 @@ describe("what is committed later than others that were enqueued after it", () =
         return rows;
       },
     };
-    const outbox = over(slowly);
+    const outbox = test.over(slowly);
     await backlog(400, { ageMs: -1000 });
     startWorker(outbox, { handlers: [noting("work")], pollMs: oneHourMs });
     await until("it is under load", () => started.length > 0);
@@ -165,7 +156,7 @@ describe("the order in which jobs of many types and priorities begin", () => {
     for (const type of types) for (const [priority, count] of [[10, 133], [0, 134], [-10, 133]] as const) await backlog(count, { type, priority });
     const handlers = types.map((type) => noting(type));
     startWorker(test.outbox, { handlers, pollMs: oneHourMs });
-    startWorker(other, { handlers, pollMs: oneHourMs });
+    startWorker(test.other, { handlers, pollMs: oneHourMs });
     await test.outbox.drain({ handlers });
     await until("all are done", async () => (await test.outbox.counts()).done === 2000);
     expect(started.length).toBe(2000);
@@ -177,7 +168,7 @@ describe("the order in which jobs of many types and priorities begin", () => {
   it("two workers share one backlog: neither goes to sleep while the other has more than it can do", async () => {
     await backlog(3000);
     const handlers = [noting("work", () => sleep(5))];
-    const both = [startWorker(test.outbox, { handlers, pollMs: oneHourMs, concurrency: 10 }), startWorker(other, { handlers, pollMs: oneHourMs, concurrency: 10 })];
+    const both = [startWorker(test.outbox, { handlers, pollMs: oneHourMs, concurrency: 10 }), startWorker(test.other, { handlers, pollMs: oneHourMs, concurrency: 10 })];
     await until("all are done", async () => (await test.jobs("status <> 'done'")).length === 0);
     for (const worker of both) expect(worker.status().tally.done).toBeGreaterThan(1000);
   });
@@ -249,5 +240,31 @@ describe("the doorbell", () => {
     expect(rings).toEqual(["outbox"]);
     await listener.query("unlisten outbox");
     listener.release(true);
+  });
+});
+
+describe("waiting for the disk", () => {
+  it("is left out by a claim that settles nothing, and by nothing else", async () => {
+    await test.pool.query("create table durability (status text, waits text)");
+    await test.pool.query(`create function note_durability() returns trigger language plpgsql as $$
+      begin insert into durability values (new.status, current_setting('synchronous_commit')); return null; end $$`);
+    await test.pool.query("create trigger note_durability after update on outbox for each row execute function note_durability()");
+    try {
+      await test.pool.query("do $$ begin execute format('alter database %I set synchronous_commit = on', current_database()); end $$"); // tests do without
+      const database = postgres(test.url);
+      const outbox = test.over(database);
+      await backlog(3);
+      await outbox.drain({ handlers: [noting("work")], batch: 1, concurrency: 1 });
+      const seen = (await test.pool.query<{ status: string; waits: string }>("select distinct status, waits from durability order by 1, 2")).rows;
+      expect(seen).toEqual([
+        { status: "done", waits: "on" },
+        { status: "processing", waits: "off" }, // the first
+        { status: "processing", waits: "on" }, // those that travelled with a settlement
+      ]);
+      expect(await database.query("show synchronous_commit")).toEqual([{ synchronous_commit: "on" }]);
+      await outbox.close();
+    } finally {
+      await test.pool.query("drop trigger note_durability on outbox");
+    }
   });
 });

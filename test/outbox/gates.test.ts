@@ -6,10 +6,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Handler, JobContext } from "../../src/index.ts";
 import { defineJob, handle, RetryAfter } from "../../src/index.ts";
 import type { Database } from "../../src/outbox/database.ts";
-import type { Outbox } from "../../src/outbox/outbox.ts";
-import { outboxOver } from "../../src/outbox/outbox.ts";
-import { postgres } from "../../src/service/database.ts";
-import { compileSchedules } from "../../src/service/schedules.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { barrier, testOutbox, worksBy } from "../support/outbox.ts";
 import { until } from "../support/until.ts";
@@ -17,19 +13,14 @@ import { oneHourMs, workersOfEachTest } from "../support/workers.ts";
 
 const startWorker = workersOfEachTest();
 let test: TestOutbox;
-/** As if in another process. */
-let other: Outbox;
 beforeAll(async () => {
   test = await testOutbox();
-  other = over(postgres(test.url));
 });
 afterAll(async () => {
-  await other.close();
   await test.close();
 });
 beforeEach(() => test.empty());
 
-const over = (database: Database) => outboxOver(database, { version: "test", emit: () => undefined, compileSchedules });
 const done = async () => (await test.jobs("status = 'done'")).length;
 const asleep = () => until("a worker listens", async () => (await test.pool.query("select from outbox_worker where listening")).rowCount === 1);
 const enqueue = (count: number, type = "work") =>
@@ -120,7 +111,7 @@ describe("a concurrency", () => {
     const { handler, seen } = counting(defineJob<{ n?: number }>({ type: "work", concurrency: 2 }), () => sleep(5));
     await enqueue(60);
     startWorker(test.outbox, { handlers: [handler], pollMs: oneHourMs });
-    startWorker(other, { handlers: [handler], pollMs: oneHourMs });
+    startWorker(test.other, { handlers: [handler], pollMs: oneHourMs });
     await until("all are done", async () => (await done()) === 60);
     expect(seen.most).toBe(2);
   });
@@ -130,7 +121,7 @@ describe("a concurrency", () => {
     const { handler, seen } = counting(contract, () => sleep(10), ({ n = 0 }) => String(n % 4));
     for (let n = 0; n < 40; n += 1) await test.outbox.enqueueAlone(contract, { n });
     startWorker(test.outbox, { handlers: [handler] });
-    startWorker(other, { handlers: [handler] });
+    startWorker(test.other, { handlers: [handler] });
     await until("all are done", async () => (await done()) === 40);
     expect(seen.most).toBe(1);
     expect(seen.started).toBe(40);
@@ -145,7 +136,7 @@ describe("a concurrency", () => {
     await test.aJob();
     await until("the first runs", () => first.seen.started === 1);
     await test.aJob();
-    startWorker(other, { handlers: [second.handler] });
+    startWorker(test.other, { handlers: [second.handler] });
     const stopping = holder.stop();
     expect(second.seen.started).toBe(0);
     gate.open();
@@ -180,7 +171,7 @@ describe("a concurrency", () => {
     };
     const { handler, seen } = counting(defineJob<{ n?: number }>({ type: "work", concurrency: 2 }), () => gate.reached);
     await enqueue(3);
-    startWorker(over(counted), { handlers: [handler], concurrency: 1 });
+    startWorker(test.over(counted), { handlers: [handler], concurrency: 1 });
     await until("the slot is taken", () => seen.started === 1);
     const before = queries;
     await sleep(2000);
@@ -222,7 +213,7 @@ describe("a rate limit", () => {
     const { handler, seen } = counting(defineJob<{ n?: number }>({ type: "work", rateLimit: { limit: 5, per: "1m" } }), () => Promise.resolve());
     await enqueue(20);
     expect(await test.outbox.drain({ handlers: [handler] })).toMatchObject({ done: 5, remaining: 15, stopReason: "paused" });
-    startWorker(other, { handlers: [handler] });
+    startWorker(test.other, { handlers: [handler] });
     await asleep();
     expect(seen.started).toBe(5);
     expect(await test.jobs("attempts = 0 and status = 'pending'")).toHaveLength(15);
@@ -255,7 +246,7 @@ describe("a rate limit", () => {
     const first = startWorker(test.outbox, { handlers: [refused], pollMs: oneHourMs });
     await until("the receiver has asked to wait", async () => asked === 1 && (await test.pool.query("select from outbox_type where blocked_until > clock_timestamp()")).rowCount === 1);
     await first.stop();
-    startWorker(other, { handlers: [served.handler], pollMs: oneHourMs });
+    startWorker(test.other, { handlers: [served.handler], pollMs: oneHourMs });
     await enqueue(3);
     await until("all are done", async () => (await done()) === 4);
     expect(await test.jobs("started_at < (select blocked_until from outbox_type where type = 'work')")).toEqual([]);

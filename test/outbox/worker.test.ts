@@ -8,10 +8,8 @@ import type { Handler } from "../../src/index.ts";
 import { defineJob, handle } from "../../src/index.ts";
 import type { Database } from "../../src/outbox/database.ts";
 import type { Outbox } from "../../src/outbox/outbox.ts";
-import { outboxOver } from "../../src/outbox/outbox.ts";
 import type { Worker } from "../../src/outbox/worker.ts";
 import { postgres } from "../../src/service/database.ts";
-import { compileSchedules } from "../../src/service/schedules.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { barrier, testOutbox, work, worksBy } from "../support/outbox.ts";
 import { proxy } from "../support/proxy.ts";
@@ -20,18 +18,13 @@ import { oneHourMs, workersOfEachTest } from "../support/workers.ts";
 
 const startWorker = workersOfEachTest();
 let test: TestOutbox;
-/** As if in another process. */
-let other: Outbox;
 beforeAll(async () => {
   test = await testOutbox();
-  other = over(postgres(test.url));
 });
 afterAll(async () => {
-  await other.close();
   await test.close();
 });
 
-const over = (database: Database) => outboxOver(database, { version: "test", emit: (event) => test.events.push(event), compileSchedules });
 const done = async () => (await test.jobs("status = 'done'")).length;
 const isDone = async (id: string) => (await test.job(id)).status === "done";
 const workers = async () => (await test.pool.query<{ id: string; listening: boolean }>("select id, listening from outbox_worker")).rows;
@@ -52,7 +45,7 @@ function watched(after: (text: string) => Promise<void> = () => Promise.resolve(
     await after(text);
     return rows;
   };
-  const outbox = over({
+  const outbox = test.over({
     ...test.database,
     query,
     transaction: (run) => {
@@ -251,7 +244,7 @@ describe("stopping", () => {
     expect(worker.status()).toMatchObject({ working: false });
     expect((await worker.start()).released).toBe(waiting);
 
-    startWorker(other, { handlers: [quick], pollMs: oneHourMs });
+    startWorker(test.other, { handlers: [quick], pollMs: oneHourMs });
     await until("all are done", async () => (await done()) === 51);
     expect(await test.jobs("attempts <> 1")).toEqual([]);
   });
@@ -266,7 +259,7 @@ describe("stopping", () => {
 
   it("ends while the database is away", async () => {
     const proxied = await proxy(test.url);
-    const outbox = over(postgres(proxied.url));
+    const outbox = test.over(postgres(proxied.url));
     const worker = startWorker(outbox, { handlers: [quick], lease: "1s" });
     await asleep();
     proxied.cut();
@@ -446,7 +439,7 @@ describe("what a worker tells", () => {
 
   it("that the database does not answer", async () => {
     const proxied = await proxy(test.url);
-    const outbox = over(postgres(proxied.url));
+    const outbox = test.over(postgres(proxied.url));
     const worker = startWorker(outbox, { handlers: [quick], lease: "1s", pollMs: 100 });
     await asleep();
     proxied.blackHole();

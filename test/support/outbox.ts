@@ -39,6 +39,10 @@ export interface TestOutbox {
   readonly pool: pg.Pool;
   readonly database: Database;
   readonly outbox: Outbox;
+  /** One as if in another process, over the same database. */
+  readonly other: Outbox;
+  /** One over a way to the database that the test makes, which also closes it. */
+  over(database: Database): Outbox;
   readonly events: OutboxEvent[];
   /** Inserts a row as it is; anything left out has the table's default. Gives back its id. */
   aJob(columns?: Record<string, unknown>): Promise<string>;
@@ -54,13 +58,17 @@ export async function testOutbox(): Promise<TestOutbox> {
   const { url, pool } = test;
   const database = postgres(url, { maxConnections: 8 });
   const events: OutboxEvent[] = [];
-  const outbox = outboxOver(database, { version: "test", emit: (event) => events.push(event), compileSchedules });
+  const over = (through: Database) => outboxOver(through, { version: "test", emit: (event) => events.push(event), compileSchedules });
+  const outbox = over(database);
+  const other = over(postgres(url));
   const jobs = async (where = "true") => (await pool.query<JobRow>(`select * from outbox where ${where} order by run_at, id`)).rows;
   return {
     url,
     pool,
     database,
     outbox,
+    other,
+    over,
     events,
     jobs,
     async aJob(columns = {}) {
@@ -84,6 +92,7 @@ export async function testOutbox(): Promise<TestOutbox> {
     },
     async close() {
       await outbox.close();
+      await other.close();
       await test.close();
     },
   };

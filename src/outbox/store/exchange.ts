@@ -56,7 +56,11 @@ const settledThenClaimed = `
     returning outbox.id
   ),
   settlement as materialized (
-    select array(select id from done where id not in (select id from settled)) as lost
+    select
+      array(select id from done where id not in (select id from settled)) as lost,
+      -- A claim alone need not wait for the disk. Should the server crash before it is written, the job is pending again,
+      -- and whoever has begun it meanwhile finds its fence gone. What settles anything waits.
+      case when cardinality($3::uuid[]) = 0 then set_config('synchronous_commit', 'off', true) end as durability
   ),
   picked as materialized (
     select job.ctid
