@@ -1,5 +1,5 @@
 // The habits that a machine can check, and the direction of imports:
-// cli.ts, scripts -> commands -> service -> http, handlers -> outbox -> node:
+// cli.ts, scripts -> commands -> service -> http, handlers -> outbox -> node:      testing -> service, outbox
 import tseslint from "typescript-eslint";
 
 /** `files` of src/ must not import from these folders of src/. */
@@ -19,7 +19,7 @@ const mayNotImport = (files, folders, more = []) => ({
 });
 
 export default tseslint.config(
-  { ignores: ["generated/", "bench/", "dist/", "var/", "coverage/"] },
+  { ignores: ["**/generated/", "bench/", "dist/", "var/", "coverage/"] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js"] } } },
@@ -34,15 +34,18 @@ export default tseslint.config(
       "no-empty": "error",
     },
   },
-  mayNotImport("outbox/**", ["handlers", "http", "service", "commands"], [
+  mayNotImport("outbox/**", ["handlers", "http", "service", "commands", "testing"], [
     { regex: "^(?!node:|\\.)", message: "The core imports node: and itself, nothing else." },
   ]),
-  mayNotImport("handlers/**", ["http", "service", "commands"]),
-  mayNotImport("handlers/*.ts", ["http", "service", "commands"], [
+  mayNotImport("handlers/**", ["http", "service", "commands", "testing"]),
+  mayNotImport("handlers/*.ts", ["http", "service", "commands", "testing"], [
     { regex: "^\\./[^/]+\\.ts$", message: "A handler does not import another handler: what they share stands in a folder beside them." },
   ]),
-  mayNotImport("http/**", ["handlers", "service", "commands"]),
-  mayNotImport("service/**", ["commands"]),
+  mayNotImport("http/**", ["handlers", "service", "commands", "testing"]),
+  mayNotImport("service/**", ["commands", "testing"]),
+  mayNotImport("commands/**", ["testing"]),
+  mayNotImport("*.ts", ["testing"], [{ regex: "^\\./testing/", message: "Production code does not load what is for tests." }]),
+  mayNotImport("testing/**", ["handlers", "http", "commands"]),
   {
     files: ["src/**"],
     ignores: ["src/service/config.ts"],
@@ -55,6 +58,13 @@ export default tseslint.config(
     rules: {
       "@typescript-eslint/no-non-null-assertion": "off",
       "@typescript-eslint/no-unsafe-assignment": "off",
+    },
+  },
+  {
+    files: ["examples/**"],
+    rules: {
+      // node:test waits for its tests by itself.
+      "@typescript-eslint/no-floating-promises": ["error", { allowForKnownSafeCalls: [{ from: "package", name: ["test", "before", "beforeEach", "after", "afterEach"], package: "node:test" }] }],
     },
   },
   { files: ["eslint.config.js"], ...tseslint.configs.disableTypeChecked },

@@ -1,10 +1,17 @@
 // The demo's service: what your code would look like. One transaction, one business row, four jobs.
 
+import type { StateOf } from "postcommit";
+import { assertTransition } from "postcommit";
 import type { Outbox } from "../src/outbox/outbox.ts";
 import { dataSync, emailSend, notificationSend, pdfGenerate } from "postcommit/jobs";
 import type { PrismaClient } from "../generated/prisma/client.ts";
 
+/** What may become of a proposal. */
+export const proposalStates = { draft: ["sent", "withdrawn"], sent: ["accepted", "rejected", "withdrawn"] } as const;
+
 export interface NewProposal {
+  /** As the people in sales have left it. Default: "draft". */
+  status?: StateOf<typeof proposalStates>;
   customer: string;
   email: string;
   title: string;
@@ -12,9 +19,11 @@ export interface NewProposal {
 }
 
 /** Stores a proposal and promises the mail, the PDF, the notification and the copy that follow from it. */
-export async function createProposal(prisma: PrismaClient, outbox: Outbox, input: NewProposal, beforeCommit: () => void = () => undefined): Promise<string> {
+export async function createProposal(prisma: PrismaClient, outbox: Outbox, { status = "draft", ...data }: NewProposal, beforeCommit: () => void = () => undefined): Promise<string> {
+  // Before the transaction: one that was withdrawn is refused with a sentence, and nothing has begun.
+  assertTransition(proposalStates, status, "sent");
   return await prisma.$transaction(async (tx) => {
-    const { id, customer, email, title, amountCents, createdAt } = await tx.proposal.create({ data: input });
+    const { id, customer, email, title, amountCents, createdAt } = await tx.proposal.create({ data });
     await outbox.enqueueMany(tx, [
       emailSend.job({ to: email, subject: `Your proposal: ${title}`, body: `Dear ${customer},\n\nyour proposal "${title}" is ready.\n` }),
       pdfGenerate.job({

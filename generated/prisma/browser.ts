@@ -44,6 +44,11 @@ export type OutboxWorker = Prisma.OutboxWorkerModel
  */
 export type OutboxAttempt = Prisma.OutboxAttemptModel
 /**
+ * Model OutboxEffect
+ * What handlers did outside the database, by name: committed before it begins and finished after it.
+ */
+export type OutboxEffect = Prisma.OutboxEffectModel
+/**
  * Model OutboxAction
  * The ledger of what operators did to jobs: who, what, to which, how many, why.
  */
@@ -78,3 +83,8 @@ export type OutboxUnpromoted = Prisma.OutboxUnpromotedModel
  * The in-app inbox, filled by notification.send: one row for one job, exactly once.
  */
 export type Notification = Prisma.NotificationModel
+/**
+ * Model AuditLog
+ * What the job type audit.log writes: append-only, once for each job.
+ */
+export type AuditLog = Prisma.AuditLogModel

@@ -86,6 +86,7 @@ function exitCodeOf(error: OutboxError): number {
     case "INVALID_PAYLOAD":
     case "PAYLOAD_TOO_LARGE":
     case "LEASE_LOST":
+    case "INVALID_TRANSITION":
       return exitCodes.unexpected;
   }
 }

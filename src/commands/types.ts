@@ -82,7 +82,7 @@ async function withTypes(context: CommandContext, work: (known: Known) => Promis
 
 async function list({ io }: CommandContext, { listed, handled }: Known, format: { json: boolean; ndjson: boolean }): Promise<void> {
   const rows = format.json || format.ndjson ? listed.map((state) => ({ ...state })) : listed.map(shown);
-  await printRows(io, rows, format, ["type", "pending", "running", "paused", "until", "concurrency", "rate", "nextDue", "by", "reason", "tokens", "blockedUntil"]);
+  await printRows(io, rows, format, ["type", "pending", "running", "paused", "until", "concurrency", "rate", "nextDue", "by", "reason", "tokens", "blockedUntil", "breaker"]);
   for (const { type, pending } of listed) {
     if (pending > 0 && !handled.includes(type)) await note(io, {}, `"${visible(type)}" has no handler here.`);
   }
@@ -104,6 +104,7 @@ function shown(state: TypeState): OutputRow {
     reason: state.pauseReason,
     tokens: state.tokens,
     blockedUntil: state.blockedUntil,
+    breaker: state.breaker,
   };
 }
 

@@ -1,19 +1,19 @@
 // data.sync: moves data between named endpoints of the configuration, which are HTTP APIs and tables of the database.
-// Next: sync/endpoints.ts (what can be configured), sync/table.ts (how a stale message is kept from a newer row).
+// Next: sync/endpoints.ts (what can be configured), sync/pages.ts (one page after the other), sync/table.ts (how a stale
+// message is kept from a newer row).
 
 import { z } from "zod";
 import type { Handler, JobContext } from "../outbox/define.ts";
 import { defineJob, handle } from "../outbox/define.ts";
 import { FinalError } from "../outbox/errors.ts";
 import type { Resolve } from "./outbound/target.ts";
-import type { Endpoint, TableEndpoint } from "./sync/endpoints.ts";
+import type { Endpoint } from "./sync/endpoints.ts";
 import { checkEndpoints, namePattern } from "./sync/endpoints.ts";
-import { pull, push } from "./sync/http.ts";
+import type { Page } from "./sync/http.ts";
+import { pull } from "./sync/http.ts";
 import type { Item } from "./sync/items.ts";
-import { isData, listOf, roundedNumber } from "./sync/items.ts";
-import { refusedBy } from "./sync/refused.ts";
-import type { Upserted } from "./sync/table.ts";
-import { upsert } from "./sync/table.ts";
+import { isData, roundedNumber } from "./sync/items.ts";
+import { onlyPage, pushPages, storePages } from "./sync/pages.ts";
 
 const name = z.string().regex(namePattern, "expected 1 to 100 printable ASCII characters");
 
@@ -47,29 +47,23 @@ export function dataSyncHandler({ endpoints, resolve }: DataSyncSettings): Handl
     throw new FinalError(`Expected ${field} to be an endpoint of the configuration, got "${wanted}". Known are: ${known === "" ? "none" : known}.`);
   }
 
-  async function pulled(source: string, context: JobContext): Promise<Item | Item[]> {
+  async function pulled(source: string, context: JobContext, url: string | null): Promise<Page> {
     const endpoint = find("source", source);
-    if (endpoint.kind === "http") return await pull(source, endpoint, context, resolve);
+    if (endpoint.kind === "http") return await pull(source, endpoint, url, context, resolve);
     throw new FinalError(`Expected source to be an HTTP endpoint, because the job has no data of its own, got the table endpoint "${source}".`);
   }
 
   return handle(dataSync, async ({ source, target, data: given }, context) => {
     // Before anything is pulled: a wrong name is the same next time.
     const endpoint = find("target", target);
-    const data = given ?? (await pulled(source, context));
-    if (endpoint.kind === "table") return await store(endpoint, listOf(data), context);
-    const rounded = given === undefined ? roundedNumber(data, "data") : null;
-    if (rounded !== null) throw new FinalError(`Expected whole numbers up to 2^53 from "${source}", got a greater one in ${rounded}, which JSON numbers round. Have it sent as a string.`);
-    return { received: listOf(data).length, ...(await push(endpoint, source, data, context, resolve)) };
+    const pageAt = given === undefined ? (url: string | null) => pulled(source, context, url) : onlyPage(given);
+    if (endpoint.kind === "table") return await storePages(endpoint, context, pageAt);
+    const exactPageAt = async (url: string | null) => {
+      const page = await pageAt(url);
+      const rounded = given === undefined ? roundedNumber(page.data, "data") : null;
+      if (rounded === null) return page;
+      throw new FinalError(`Expected whole numbers up to 2^53 from "${source}", got a greater one in ${rounded}, which JSON numbers round. Have it sent as a string.`);
+    };
+    return await pushPages(endpoint, source, context, { pageAt: exactPageAt, given: given !== undefined, resolve });
   });
-}
-
-/** The rows and the job's completion are one commit. */
-async function store(endpoint: TableEndpoint, items: readonly Item[], context: JobContext): Promise<Upserted> {
-  try {
-    return await context.complete((tx) => upsert(tx, endpoint, items), (upserted) => upserted);
-  } catch (error) {
-    // Around the commit too: deferred constraints speak only then.
-    throw refusedBy(endpoint.table, error);
-  }
 }

@@ -10,6 +10,8 @@ import { writeEml } from "./email/eml.ts";
 import { buildMessage, plainKey } from "./email/message.ts";
 import type { Email, EmailPayload } from "./email/payload.ts";
 import { emailPayload } from "./email/payload.ts";
+import type { Progress } from "./email/progress.ts";
+import { progressOf, settledBy, withProgress } from "./email/progress.ts";
 import { smtpOptions } from "./email/smtp-options.ts";
 import { sendBySmtp } from "./email/smtp.ts";
 
@@ -35,15 +37,24 @@ export function emailSendHandler(settings: EmailSettings): Handler {
   const from = senderOf(settings.from);
   const server = smtpUrl === null ? null : smtpOptions(smtpUrl);
 
-  return handle(emailSend, async (email, { idempotencyKey, signal, log }) => {
-    const message = await buildMessage(email, { from, documentsDir }, idempotencyKey, signal);
+  return handle(emailSend, async (email, ctx) => {
+    const { idempotencyKey, signal } = ctx;
+    const earlier = progressOf(ctx.job.checkpoint);
+    const message = await buildMessage(email, { from, documentsDir }, idempotencyKey, settledBy(earlier), signal);
     if (server === null) return await writeEml(mailDir, plainKey(idempotencyKey), message, signal);
-    const receipt = await sendBySmtp(server, message, signal);
-    // Done all the same: the others have the mail, and a second attempt would send it to them again. Who was refused
-    // and why is in the result; the recipients do not go into the log.
-    if (receipt.rejected.length > 0) {
-      log.warn("Some recipients were refused by the SMTP server.", { accepted: receipt.accepted.length, rejected: receipt.rejected.length });
+    const sent = await sendBySmtp(server, message, signal);
+    const receipt = withProgress(sent.receipt, earlier);
+    const { accepted, rejected, rejections } = receipt;
+    if (sent.deferred.length > 0) {
+      await ctx.checkpoint({ accepted, rejected, rejections } satisfies Progress);
+      throw new Error(
+        `The SMTP server took the mail for ${accepted.length} of ${accepted.length + rejected.length + sent.deferred.length} recipients, and did not take it now for ${sent.deferred.length}: ` +
+          `${sent.deferrals[0] ?? ""}. Only those are tried again.`,
+      );
     }
+    // Done all the same: the others have the mail, and a second attempt would come to the same. Who was refused and why
+    // is in the result; the recipients do not go into the log.
+    if (rejected.length > 0) ctx.log.warn("Some recipients were refused by the SMTP server.", { accepted: accepted.length, rejected: rejected.length });
     return receipt;
   });
 }

@@ -5,6 +5,7 @@ import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
 import { OutboxError } from "./errors.ts";
 import type { Emit } from "./events.ts";
+import type { JobWrites } from "./job-writes.ts";
 import { scheduleChores } from "./housekeeping.ts";
 import { countDue, nextDueAt, unhandledTypes } from "./inspect.ts";
 import { haltWith, pump } from "./pump.ts";
@@ -58,13 +59,14 @@ export type CompileSchedules = (declarations: readonly ScheduleDeclaration[]) =>
 /** What a drain and a worker are made of, beside their options. */
 export interface RunParts {
   readonly database: Database;
+  readonly writes: JobWrites;
   readonly version: string;
   readonly emit: Emit;
   readonly retention: RetentionMs;
   readonly compileSchedules: CompileSchedules;
 }
 
-export async function drain({ database, version, emit, compileSchedules }: RunParts, options: DrainOptions): Promise<DrainReport> {
+export async function drain({ database, writes, version, emit, compileSchedules }: RunParts, options: DrainOptions): Promise<DrainReport> {
   const { maxJobs = Number.POSITIVE_INFINITY, signal } = options;
   if (maxJobs !== Number.POSITIVE_INFINITY) wholeNumber("maxJobs", maxJobs);
   const limits = runLimits(options);
@@ -86,6 +88,7 @@ export async function drain({ database, version, emit, compileSchedules }: RunPa
     const { stopReason, tally } = await pump({
       ...limits,
       database,
+      writes,
       maxJobs,
       whenEmpty: "end",
       idleTimeoutMs: Number.POSITIVE_INFINITY,

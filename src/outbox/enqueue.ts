@@ -7,14 +7,14 @@ import type { Contract } from "./define.ts";
 import { checkMaxAttempts } from "./define.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, refuseUnknown } from "./errors.ts";
 import { toJson } from "./payload.ts";
 import { checkPayload } from "./schema.ts";
 import type { NewJob } from "./store/enqueue.ts";
 import { findKeyHolders, insertDedupedJobs, insertJobs } from "./store/enqueue.ts";
 import { uuid7 } from "./uuid.ts";
 
-const namedPriorities = { high: 10, normal: 0, low: -10 } as const;
+export const namedPriorities = { high: 10, normal: 0, low: -10 } as const;
 
 export interface EnqueueOptions {
   /** Greater runs first: "high" is 10, "normal" 0, "low" -10, or a whole number from -32768 to 32767. */
@@ -38,6 +38,8 @@ export interface EnqueueOptions {
   dedupeFor?: Duration | "until-done" | "forever";
 }
 
+const optionNames = ["priority", "runAt", "delay", "maxAttempts", "owner", "orderingKey", "dedupeKey", "dedupeFor"] satisfies (keyof EnqueueOptions)[];
+
 /** One job for `enqueueMany`, made by `contract.job(payload, options)`. */
 export interface JobRequest<Input = unknown, Output = unknown> {
   readonly contract: Contract<Input, Output>;
@@ -58,6 +60,24 @@ export interface Enqueued {
  */
 export function enqueueJobs(tx: AnyTransaction, requests: readonly JobRequest[]): Promise<Enqueued[]> {
   return storeJobs(sqlOf(tx), requests);
+}
+
+/** The same for one job. */
+export async function enqueueJob<Input>(tx: AnyTransaction, contract: Contract<Input>, payload: Input, options: EnqueueOptions = {}): Promise<Enqueued> {
+  return theOnly(await enqueueJobs(tx, [jobOf(contract, payload, options)]));
+}
+
+/** `contract.job(…)`. From JavaScript the name of a type may come in place of its contract. */
+export function jobOf<Input>(contract: Contract<Input>, payload: Input, options: EnqueueOptions = {}): JobRequest {
+  const given: unknown = contract;
+  if (typeof given === "object" && given !== null && "job" in given) return contract.job(payload, options);
+  throw new OutboxError("INVALID_OPTION", `Expected the contract of the job, as defineJob makes it, got ${typeof given === "string" ? JSON.stringify(given) : typeof given}.`);
+}
+
+/** The answer for one job that was stored by itself. */
+export function theOnly([enqueued]: readonly Enqueued[]): Enqueued {
+  if (enqueued === undefined) throw new Error("one job was stored, but no id came back"); // storeJobs answers for each
+  return enqueued;
 }
 
 export async function storeJobs(sql: Sql, requests: readonly JobRequest[]): Promise<Enqueued[]> {
@@ -110,6 +130,7 @@ function compare(one: string | null, other: string | null): number {
 
 function newJob({ contract, payload, options }: JobRequest): NewJob {
   const { type } = contract;
+  refuseUnknown(`the options of "${type}"`, options, optionNames);
   checkPayload(contract, payload);
   const orderingKey = options.orderingKey === undefined ? null : text(type, "orderingKey", options.orderingKey);
   const dedupeKey = options.dedupeKey === undefined ? null : text(type, "dedupeKey", options.dedupeKey);
@@ -126,6 +147,7 @@ function newJob({ contract, payload, options }: JobRequest): NewJob {
     block_on_dead: orderingKey !== null && contract.onDead === "block" ? true : null,
     dedupe_key: dedupeKey,
     dedupe_ms: dedupeKey === null ? null : dedupeMs(options.dedupeFor ?? "1h"),
+    version: contract.version === 1 ? null : contract.version,
   };
 }
 

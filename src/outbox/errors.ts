@@ -6,6 +6,7 @@ export type ErrorCode =
   | "INVALID_PAYLOAD"
   | "PAYLOAD_TOO_LARGE"
   | "INVALID_OPTION"
+  | "INVALID_TRANSITION"
   | "LEASE_LOST"
   | "DUPLICATE_HANDLER"
   | "CONFIGURATION"
@@ -69,6 +70,23 @@ export class FinalError extends Error {
   override readonly name: string = "FinalError";
 }
 
+/** From JavaScript a name that is misspelt would otherwise be ignored without a word. */
+export function refuseUnknown(what: string, given: object, known: readonly string[]): void {
+  const unknown = Object.keys(given).find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new OutboxError("INVALID_OPTION", `Expected ${what} to be among ${known.join(", ")}, got "${unknown}".`);
+}
+
+/** An effect of the job was begun by an earlier attempt and not finished, and nothing tells whether it happened. */
+export class InDoubtError extends FinalError {
+  override readonly name = "InDoubtError";
+  constructor(effect: string, key: string, attempt: number) {
+    super(
+      `Effect "${effect}" is in doubt: attempt ${attempt} began it and did not finish, so it may or may not have happened (its key is ${key}). ` +
+        "Find out, say so with outbox.resolveEffect, and retry the job.",
+    );
+  }
+}
+
 /**
  * Thrown by a handler: try again, but not before the given time. Takes seconds, or the value of a Retry-After header
  * (seconds or an HTTP date); with nothing usable in it the job's ordinary backoff applies.
@@ -91,4 +109,9 @@ function retryAfterMs(after: string | number | null | undefined): number | null 
   const seconds = Number(after);
   const ms = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(String(after)) - Date.now();
   return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), maxRetryAfterMs) : null;
+}
+
+/** By name as well, because an app's handlers may throw the class of another copy of this package. */
+export function isA(error: unknown, kind: typeof FinalError | typeof RetryAfter): error is Error {
+  return error instanceof kind || (error instanceof Error && error.name === kind.name);
 }

@@ -15,6 +15,10 @@ export type OutboxEvent =
   | { readonly event: "job_done"; readonly job: ClaimedJob; readonly durationMs: number }
   | { readonly event: "job_retried"; readonly job: ClaimedJob; readonly failure: Failure; readonly delayMs: number; readonly timedOut: boolean }
   | { readonly event: "job_dead"; readonly job: JobName; readonly message: string }
+  | { readonly event: "breaker_opened"; readonly type: string; readonly until: Date }
+  | { readonly event: "breaker_closed"; readonly type: string }
+  | { readonly event: "newer_jobs_left"; readonly type: string; readonly version: number; readonly known: number }
+  | { readonly event: "job_snoozed"; readonly job: ClaimedJob; readonly delayMs: number }
   | { readonly event: "job_released"; readonly job: ClaimedJob }
   | { readonly event: "job_lost"; readonly job: ClaimedJob }
   | { readonly event: "job_failed_after_completion"; readonly job: ClaimedJob; readonly failure: Failure }

@@ -21,8 +21,10 @@ export interface TypeState extends TypeLimits {
   readonly pauseReason: string | null;
   /** Attempts that may begin at this moment; null without a rate limit. */
   readonly tokens: number | null;
-  /** A receiver has asked to wait (Retry-After); null when it has not, or the time is over. */
+  /** A receiver has asked to wait (Retry-After), or the circuit breaker is open; null when neither, or the time is over. */
   readonly blockedUntil: Date | null;
+  /** Open: its jobs wait until `blockedUntil`. Half-open: one at a time is tried, until one succeeds. */
+  readonly breaker: "closed" | "open" | "half-open";
 }
 
 /**
@@ -80,7 +82,12 @@ export async function listTypes(sql: Sql): Promise<TypeState[]> {
        held.rate_limit,
        held.rate_ms::float8 as rate_ms,
        floor(${tokensAt("held", "statement_timestamp()")}) as tokens,
-       case when held.blocked_until > statement_timestamp() then held.blocked_until end as blocked_until
+       case when greatest(held.blocked_until, held.breaker_until) > statement_timestamp() then greatest(held.blocked_until, held.breaker_until) end as blocked_until,
+       case
+         when held.breaker_until > statement_timestamp() then 'open'
+         when held.breaker_opened > 0 then 'half-open'
+         else 'closed'
+       end as breaker
      from (select type from waiting union select type from running union select type from held) as known
      left join waiting using (type)
      left join running using (type)
@@ -103,5 +110,6 @@ export async function listTypes(sql: Sql): Promise<TypeState[]> {
     rateMs: row.rate_ms as number | null,
     tokens: row.tokens as number | null,
     blockedUntil: row.blocked_until as Date | null,
+    breaker: row.breaker as TypeState["breaker"],
   }));
 }

@@ -3,7 +3,7 @@
 
 //     waiting ──▶ pending ──claim──▶ processing ──▶ done
 //        │          ▲  ▲                │  │  └──▶ error (dead letter) ──redrive──▶ pending
-//        └─cancel   │  └─ retry, release, rescue
+//        └─cancel   │  └─ retry, snooze, release, rescue
 //                   └─────────── cancelled ◀── cancel (pending, waiting, processing)
 export const statuses = ["waiting", "pending", "processing", "done", "error", "cancelled"] as const;
 export type Status = (typeof statuses)[number];
@@ -39,6 +39,10 @@ export interface ClaimedJob {
   readonly lastError: string | null;
   /** True when a worker died while it ran this job. */
   readonly suspect: boolean;
+  /** What an earlier attempt has saved by `ctx.checkpoint`; null when none has. */
+  readonly checkpoint: unknown;
+  /** The version of the contract that it was enqueued under. */
+  readonly version: number;
   readonly lease: Lease;
 }
 
@@ -65,7 +69,15 @@ export type Outcome =
       readonly typeWaitsMs: number | null;
     }
   /** It failed for good: a dead letter. */
-  | { readonly kind: "dead"; readonly failure: Failure; readonly timedOut: boolean }
+  | {
+      readonly kind: "dead";
+      readonly failure: Failure;
+      readonly timedOut: boolean;
+      /** It was the job's own fault, and not that its attempts are used up. */
+      readonly final: boolean;
+    }
+  /** The handler has asked to be run again later; the attempt does not count. */
+  | { readonly kind: "snoozed"; readonly delayMs: number }
   /** The worker is stopping: given back as if it had never been claimed. */
   | { readonly kind: "released" }
   /** The lease was lost on the way; another worker has the job, and nothing may be written. */

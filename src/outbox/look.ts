@@ -41,6 +41,8 @@ export interface Look {
   readonly suspects: readonly { readonly type: string; readonly held: boolean }[];
   /** There is such a job of a type that is paused. */
   readonly suspectsPaused: boolean;
+  /** Types whose circuit breaker is not closed. */
+  readonly tripped: readonly string[];
   /** Workers have been silent for too long, or jobs have lost theirs. */
   readonly rescue: boolean;
   /** Ordering keys wait for another try at their promotion. */
@@ -100,6 +102,7 @@ const text = `
       array(select type from suspect where not paused) as suspects,
       exists (select from suspect where paused) as suspects_paused,
       array(select type from outbox_type where ${holds("outbox_type")}) as held,
+      array(select type from outbox_type where breaker_opened > 0) as tripped,
       exists (select from outbox_unpromoted) as unpromoted,
       exists (select from outbox_worker where beat_at < clock_timestamp() - lease_ms * interval '1 millisecond')
         or $8 and exists (
@@ -131,13 +134,14 @@ export async function look(sql: Sql, { types, known, gaps, orphans }: Question):
     known.map(({ from }) => from.id),
   ]);
   // The columns are those of the statement above; there is always one row, with or without a lane.
-  const [first] = rows as { horizon: string; suspects: string[]; suspects_paused: boolean; held: string[]; unpromoted: boolean; rescue: boolean }[];
+  const [first] = rows as { horizon: string; suspects: string[]; suspects_paused: boolean; held: string[]; tripped: string[]; unpromoted: boolean; rescue: boolean }[];
   if (first === undefined) throw new Error("the look at what there is to do gave no row");
   const held = new Set(first.held);
   return {
     horizon: first.horizon,
     suspects: first.suspects.map((type) => ({ type, held: held.has(type) })),
     suspectsPaused: first.suspects_paused,
+    tripped: first.tripped,
     unpromoted: first.unpromoted,
     rescue: first.rescue,
     lanes: (rows as { type: string | null; priority: number; head: string; id: string; in_ms: number; paused: boolean }[]).flatMap(({ type, priority, head, id, in_ms: inMs, paused }) =>

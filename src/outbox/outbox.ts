@@ -1,17 +1,20 @@
 // The outbox as an app holds it, over whatever database it is given. service/create-outbox.ts gives it Postgres.
 
-import type { AnyTransaction, Database } from "./database.ts";
+import type { AnyTransaction, Database, InTransaction } from "./database.ts";
 import type { Contract } from "./define.ts";
 import type { CompileSchedules, DrainOptions, DrainReport, RunParts } from "./drain.ts";
 import { drain } from "./drain.ts";
 import type { Enqueued, EnqueueOptions, JobRequest } from "./enqueue.ts";
-import { enqueueJobs, storeJobs } from "./enqueue.ts";
+import { enqueueJob, enqueueJobs, jobOf, storeJobs, theOnly } from "./enqueue.ts";
+import type { ResolveEffectOptions } from "./effects.ts";
+import { checkJobId, resolveEffect } from "./effects.ts";
 import { OutboxError } from "./errors.ts";
 import type { Emit } from "./events.ts";
 import { countByStatus } from "./inspect.ts";
 import type { TypeState } from "./inspect-types.ts";
 import { listTypes } from "./inspect-types.ts";
 import type { Status } from "./job.ts";
+import { jobWrites } from "./job-writes.ts";
 import type { PauseOptions, ResumeOptions } from "./pause.ts";
 import { pauseType, resumeType } from "./pause.ts";
 import type { PruneOptions, PruneReport } from "./prune.ts";
@@ -19,7 +22,9 @@ import { prune } from "./prune.ts";
 import type { RetentionMs } from "./retention.ts";
 import { defaultRetention } from "./retention.ts";
 import type { Schedule, ScheduleDeclaration } from "./schedule.ts";
+import { listEffects } from "./store/effect-actions.ts";
 import type { Pause } from "./store/pauses.ts";
+import type { Effect } from "./store/running.ts";
 import type { Worker, WorkerOptions } from "./worker.ts";
 import { createWorker } from "./worker.ts";
 
@@ -47,6 +52,13 @@ export interface Outbox {
   resume(type: string, options?: ResumeOptions): Promise<boolean>;
   /** The types that have pending or running jobs, a pause or limits: what waits, what runs, what holds them back. */
   types(): Promise<TypeState[]>;
+  /** What a job's handler did through `ctx.effect`, in the order in which it was begun. */
+  effects(jobId: string): Promise<Effect[]>;
+  /**
+   * Says what became of an effect in doubt, so that the job can be retried: it happened, and is not done again, or it did
+   * not, and is begun anew. False: there is no such effect, it is done, or its job is running; nothing was changed.
+   */
+  resolveEffect(jobId: string, name: string, options: ResolveEffectOptions): Promise<boolean>;
   /** Closes the outbox's own connections. */
   close(): Promise<void>;
 }
@@ -56,16 +68,19 @@ export interface Edge {
   readonly version: string;
   readonly emit: Emit;
   readonly retention?: RetentionMs;
+  /** The app's own way to a transaction, for what handlers write. Default: the engine's. */
+  readonly inTransaction?: InTransaction;
   /** Reads cron expressions. */
   readonly compileSchedules?: CompileSchedules;
 }
 
-export function outboxOver(database: Database, { version, emit, retention = defaultRetention, compileSchedules = refuseSchedules }: Edge): Outbox {
-  const parts: RunParts = { database, version, emit, retention, compileSchedules };
+export function outboxOver(database: Database, { version, emit, retention = defaultRetention, inTransaction, compileSchedules = refuseSchedules }: Edge): Outbox {
+  const writes = jobWrites(database, inTransaction ?? ((work) => database.transaction(work)));
+  const parts: RunParts = { database, writes, version, emit, retention, compileSchedules };
   return {
-    enqueue: (tx, contract, payload, options = {}) => only(() => enqueueJobs(tx, [contract.job(payload, options)])),
+    enqueue: (tx, contract, payload, options) => enqueueJob(tx, contract, payload, options),
     enqueueMany: (tx, jobs) => settledEarly(() => enqueueJobs(tx, jobs)),
-    enqueueAlone: (contract, payload, options = {}) => only(() => storeJobs(database, [contract.job(payload, options)])),
+    enqueueAlone: async (contract, payload, options) => theOnly(await storeJobs(database, [jobOf(contract, payload, options)])),
     drain: (options) => drain(parts, options),
     worker: (options) => createWorker(parts, options),
     counts: () => countByStatus(database),
@@ -73,14 +88,10 @@ export function outboxOver(database: Database, { version, emit, retention = defa
     pause: (type, options) => pauseType(database, type, options),
     resume: (type, options) => resumeType(database, type, options),
     types: () => listTypes(database),
+    effects: (jobId) => listEffects(database, checkJobId(jobId)),
+    resolveEffect: (jobId, name, options) => resolveEffect(database, checkJobId(jobId), name, options),
     close: () => database.close(),
   };
-}
-
-async function only(store: () => Promise<Enqueued[]>): Promise<Enqueued> {
-  const [enqueued] = await store();
-  if (enqueued === undefined) throw new Error("one job was stored, but no id came back"); // storeJobs answers for each
-  return enqueued;
 }
 
 /** What is refused is refused by the promise, never thrown past an `await`. */

@@ -1,25 +1,20 @@
 // What people do to a type: hold it back and let it go again. Each is written into the ledger of actions.
 
-import { hostname } from "node:os";
+import type { ActorOptions } from "./actor.ts";
+import { by, text } from "./actor.ts";
 import type { Sql } from "./database.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
 import { OutboxError } from "./errors.ts";
-import { toJson } from "./payload.ts";
 import type { Pause } from "./store/pauses.ts";
 import * as store from "./store/pauses.ts";
 
 /** The end of the year 9999, which Postgres and JSON write alike. As a duration it is some 8,000 years. */
 const latestMs = Date.UTC(9999, 11, 31);
 
-export interface ResumeOptions {
-  /** Who does it, for the ledger. Default: this process. */
-  readonly actor?: string;
-  /** Why, for the ledger. */
-  readonly reason?: string;
-}
+export type ResumeOptions = ActorOptions;
 
-export interface PauseOptions extends ResumeOptions {
+export interface PauseOptions extends ActorOptions {
   /** When it ends by itself: an instant, or a time from now. Default: when somebody resumes the type. */
   readonly until?: Date | Duration;
 }
@@ -43,18 +38,6 @@ function untilOf(type: string, until: PauseOptions["until"]): Date | number | nu
   throw new OutboxError("INVALID_OPTION", `Expected until of the pause of "${type}" to be a valid Date before the year 10000 or a duration such as "2h", got ${String(until)}.`);
 }
 
-function by({ actor, reason }: { actor?: string | undefined; reason?: string | undefined }): { actor: string; reason: string | null } {
-  return { actor: actor === undefined ? `process ${process.pid}@${hostname()}` : text("actor", actor, 500), reason: reason === undefined ? null : text("reason", reason, 2000) };
-}
-
 function checkType(type: string): string {
   return text("type", type, 200);
-}
-
-function text(name: string, value: unknown, maxLength: number): string {
-  if (typeof value !== "string" || value.length < 1 || value.length > maxLength) {
-    throw new OutboxError("INVALID_OPTION", `Expected ${name} to be a text of 1 to ${maxLength} characters, got ${JSON.stringify(value)}.`);
-  }
-  toJson("pause", value, name); // refuses NULs and broken surrogates
-  return value;
 }

@@ -6,6 +6,8 @@ import { PayloadError, PayloadTooLargeError } from "./errors.ts";
 
 /** Largest payload, in bytes of its JSON text as UTF-8. */
 export const maxPayloadBytes = 1024 * 1024;
+/** Largest result, of a job or an effect, and largest checkpoint. */
+export const maxResultBytes = 64 * 1024;
 const maxDepth = 200;
 
 /** The JSON text of `payload`. Throws PayloadError or PayloadTooLargeError; `name` is what the path begins with. */

@@ -1,6 +1,6 @@
 // prune: what the pass of maintenance.ts does, as somebody's action: counted first if they like, and in the ledger.
 
-import { hostname } from "node:os";
+import { by } from "./actor.ts";
 import type { Database } from "./database.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
@@ -62,7 +62,7 @@ export async function prune(database: Database, configured: RetentionMs, options
     const slots = byRetention ? await countOldSlots(database, slotRetentionMs) : 0;
     return { ...found, count: found.done + found.cancelled + found.dead, slots, samples: await samplesOf(database, first) };
   }
-  const action = { actor: options.actor ?? `process ${process.pid}@${hostname()}`, filter: filterOf(retention), reason: options.reason ?? null };
+  const action = { ...by(options), filter: filterOf(retention) };
   let id: string | null = null;
   const pass = await pruneFinished(database, retention, {
     signal,

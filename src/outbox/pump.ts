@@ -2,24 +2,27 @@
 // It decides what to do next and starts it; turns.ts does it, lanes.ts knows where to claim, hands.ts runs the jobs.
 
 import { setImmediate as turnOfTheEventLoop } from "node:timers/promises";
+import type { EndOfAttempts } from "./attempt.ts";
+import { AttemptEnded, endOfAttempts } from "./attempt.ts";
 import { createBell } from "./bell.ts";
+import { createBreakers } from "./breaker.ts";
 import type { Chore } from "./chores.ts";
 import { createChores } from "./chores.ts";
 import type { Database } from "./database.ts";
 import type { Emit } from "./events.ts";
 import { createHands } from "./hands.ts";
 import type { ClaimedJob, Outcome } from "./job.ts";
+import type { JobWrites } from "./job-writes.ts";
 import { createLanes } from "./lanes.ts";
 import { createLimitedTypes } from "./limited.ts";
 import { limitsOf } from "./limits.ts";
 import type { Look } from "./look.ts";
 import type { Registry } from "./registry.ts";
-import type { EndOfAttempts } from "./run-job.ts";
-import { AttemptEnded, endOfAttempts, runJob } from "./run-job.ts";
+import { runJob } from "./run-job.ts";
 import type { Session } from "./session.ts";
 import { openSession } from "./session.ts";
 import type { Finished, Tally } from "./settle.ts";
-import { completeJob, createSettler } from "./settle.ts";
+import { createSettler } from "./settle.ts";
 import { declareLimits } from "./store/limits.ts";
 import { isTransient, withRetry } from "./transient.ts";
 import { createTurns } from "./turns.ts";
@@ -28,6 +31,7 @@ export type StopReason = "empty" | "paused" | "max_jobs" | "max_time" | "signal"
 
 export interface PumpOptions {
   readonly database: Database;
+  readonly writes: JobWrites;
   readonly registry: Registry;
   /** Jobs taken by one claim, at most. */
   readonly batch: number;
@@ -77,16 +81,19 @@ const loadMs = 100;
 const afterglowMs = 10;
 /** A drain waits this long for a token of a rate limit; for more it leaves the jobs to the next drain. */
 const drainWaitsMs = 2000;
+/** A type with jobs of a newer version is left to other workers, newer ones, for so long. */
+const newerLeftMs = 30_000;
 /** What could not be done just now, because somebody else holds a row, is not tried again before. */
 const dutyPauseMs = 1000;
 
 /** Comes back when it has stopped and everything it ran is settled. */
 export async function pump(options: PumpOptions): Promise<{ stopReason: StopReason; tally: Tally }> {
-  const { database, registry, batch, concurrency, leaseMs, maxJobs, emit, stop } = options;
+  const { database, writes, registry, batch, concurrency, leaseMs, maxJobs, emit, stop } = options;
   const ends = options.whenEmpty === "end";
   const bell = createBell();
   const lanes = createLanes(() => registry.types());
   const limited = createLimitedTypes();
+  const breakers = createBreakers((type) => registry.contractOf(type));
   const settler = createSettler(database, emit, leaseMs);
   const choresEnd = new AbortController();
   const chores = createChores(options.chores, choresEnd.signal, emit);
@@ -139,7 +146,16 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
     try {
       const handler = await registry.handlerOf(job.type, (error) => emit({ event: "handler_not_loaded", type: job.type, error }));
       if (handler === null) return { kind: "released" };
-      return await runJob(job, { handler, end, complete: (which, work) => completeJob(database, which, work), emit });
+      const known = handler.contract.version;
+      if (job.version > known) {
+        if (registry.leave(job.type, newerLeftMs)) emit({ event: "newer_jobs_left", type: job.type, version: job.version, known });
+        return { kind: "released" };
+      }
+      if (breakers.isOpen(job.type)) return { kind: "released" };
+      const outcome = await runJob(job, { handler, end, writes, emit });
+      const turn = breakers.note(job.type, outcome);
+      if (turn !== null) startChore(() => turns.turnBreaker(job.type, turn));
+      return outcome;
     } catch (error) {
       breakWith(error);
       return { kind: "lost" };
@@ -250,6 +266,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
         claimedSinceLook = 0;
         seen = { ...found, changes: begun, deep, at: performance.now() };
         limited.learn(found.lanes);
+        breakers.learn(found.tripped);
         if (deep) deepLookAt = seen.at + (seen.at - beganAt) * deepLookShare;
       } finally {
         busy.looking = false;

@@ -7,10 +7,14 @@ import { OutboxError } from "./errors.ts";
 const loadTimeoutMs = 60_000;
 
 export interface Registry {
-  /** The types to be claimed: all that were asked for, without those whose handler turned out not to load. */
-  types(): string[];
+  /** The types to be claimed: all that were asked for, without those whose handler turned out not to load, and those that are left. */
+  types(): readonly string[];
+  /** Leaves a type to others for so long. False: it was left already. */
+  leave(type: string, forMs: number): boolean;
   /** Those that are known without loading a handler. */
   contracts(): Contract[];
+  /** The contract of a type, as far as it is known yet. */
+  contractOf(type: string): Contract | null;
   /** Types whose handler did not load. */
   readonly unloadable: ReadonlySet<string>;
   /** The handler; null when it does not load. `onFailure` is told why, once, and the type is claimed no more. */
@@ -36,24 +40,42 @@ export function createRegistry(entries: readonly HandlerEntry[], types?: readonl
   }
   const asked = [...new Set(types ?? all.keys())];
   const loading = new Map<string, Promise<Handler | null>>();
+  const contracts = new Map<string, Contract>();
   const unloadable = new Set<string>();
+  const leftUntil = new Map<string, number>();
+  function isLeft(type: string): boolean {
+    const until = leftUntil.get(type);
+    if (until !== undefined && until <= performance.now()) leftUntil.delete(type);
+    return leftUntil.has(type);
+  }
+  /** Asked for at every turn of the loop. */
+  let loadable = asked;
 
   async function load(type: string, onFailure: (error: unknown) => void): Promise<Handler | null> {
     const entry = all.get(type);
     try {
       if (entry === undefined) throw new Error(`a job of type "${type}" was claimed, but only ${asked.join(", ")} were asked for`);
-      return "load" in entry ? await loaded(entry) : entry;
+      const handler = "load" in entry ? await loaded(entry) : entry;
+      contracts.set(type, handler.contract);
+      return handler;
     } catch (error) {
       // What fails here is the installation or the configuration, not the job: no attempt may be spent on it.
       unloadable.add(type);
+      loadable = asked.filter((each) => !unloadable.has(each));
       onFailure(error);
       return null;
     }
   }
 
   return {
-    types: () => asked.filter((type) => !unloadable.has(type)),
+    types: () => (leftUntil.size === 0 ? loadable : loadable.filter((type) => !isLeft(type))),
+    leave(type, forMs) {
+      if (isLeft(type)) return false;
+      leftUntil.set(type, performance.now() + forMs);
+      return true;
+    },
     contracts: () => asked.flatMap((type) => all.get(type)?.contract ?? []),
+    contractOf: (type) => contracts.get(type) ?? null,
     unloadable,
     handlerOf(type, onFailure) {
       const known = loading.get(type) ?? load(type, onFailure);

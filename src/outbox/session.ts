@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { jittered } from "./backoff.ts";
 import type { Database, Sql } from "./database.ts";
 import type { Emit } from "./events.ts";
-import { AttemptEnded } from "./run-job.ts";
+import { AttemptEnded } from "./attempt.ts";
 import type { Claim } from "./store/claim.ts";
 import { beat, listen, registerWorker, removeWorker, setListening } from "./store/workers.ts";
 import { isTransient } from "./transient.ts";

@@ -1,6 +1,7 @@
 // Writes what run-job.ts has decided, fenced, and says what came of it. It decides nothing.
 
-import type { Database, Transaction } from "./database.ts";
+import type { Database, InTransaction, Sql, Transaction } from "./database.ts";
+import { sqlOf } from "./database.ts";
 import { LeaseLostError } from "./errors.ts";
 import type { Emit } from "./events.ts";
 import { failureOf } from "./failure.ts";
@@ -110,6 +111,8 @@ function settlementOf({ job, outcome }: Finished): Settlement {
       return { ...unchanged, status: "pending", delayMs: outcome.delayMs, entry: entryOf(outcome.failure, outcome.timedOut ? "timed_out" : "retried") };
     case "dead":
       return { ...unchanged, status: "error", entry: entryOf(outcome.failure, outcome.timedOut ? "timed_out" : "dead") };
+    case "snoozed":
+      return { ...unchanged, status: "pending", delayMs: outcome.delayMs, counted: false, entry: { outcome: "snoozed", errorClass: null, message: null, stack: null } };
     case "released":
       return { ...unchanged, status: "pending", counted: false };
     case "completed":
@@ -124,7 +127,7 @@ function entryOf({ errorClass, message, stack }: Failure, outcome: "retried" | "
 
 function unstorable(cause: unknown): Outcome {
   const { errorClass, message } = failureOf(cause);
-  return { kind: "dead", failure: { errorClass, message: `the outcome could not be stored: ${message}`, stack: null }, timedOut: false };
+  return { kind: "dead", failure: { errorClass, message: `the outcome could not be stored: ${message}`, stack: null }, timedOut: false, final: true };
 }
 
 function report({ job, durationMs }: Finished, outcome: Outcome, tally: Tally, emit: Emit): void {
@@ -142,6 +145,10 @@ function report({ job, durationMs }: Finished, outcome: Outcome, tally: Tally, e
       tally.dead += 1;
       emit({ event: "job_dead", job, message: `${outcome.failure.errorClass}: ${outcome.failure.message}` });
       return;
+    case "snoozed":
+      tally.released += 1;
+      emit({ event: "job_snoozed", job, delayMs: outcome.delayMs });
+      return;
     case "released":
       tally.released += 1;
       emit({ event: "job_released", job });
@@ -158,24 +165,25 @@ function report({ job, durationMs }: Finished, outcome: Outcome, tally: Tally, e
  * throws and rolls back. When the answer to the commit is lost, the job itself is asked whether it was committed.
  */
 export async function completeJob<Value>(
-  database: Database,
+  sql: Sql,
+  inTransaction: InTransaction,
   job: ClaimedJob,
   work: (tx: Transaction) => Promise<{ value: Value; result: string | null }>,
 ): Promise<Value> {
   const done: Settlement = { lease: job.lease, status: "done", delayMs: null, counted: true, result: null, entry: null };
-  const committed: { value: Value }[] = [];
+  const written: { value: Value }[] = [];
   try {
-    return await database.transaction(async (tx) => {
+    return await inTransaction(async (tx) => {
       const { value, result } = await work(tx);
-      const written = await settleJobs(tx, [{ ...done, result }]);
-      if (!written.has(job.id)) throw new LeaseLostError(job.id);
-      committed.push({ value });
+      if (!(await settleJobs(sqlOf(tx), [{ ...done, result }])).has(job.id)) throw new LeaseLostError(job.id);
+      written.push({ value });
       return value;
     });
   } catch (error) {
-    const [last] = committed;
-    if (last === undefined || !isTransient(error)) throw error;
-    const found = await withRetry(10_000, () => findSettled(database, [done]), () => undefined);
+    const [last] = written;
+    if (last === undefined) throw error;
+    // Whatever failed, failed at the commit.
+    const found = await withRetry(10_000, () => findSettled(sql, [done]), () => undefined);
     if (found.has(job.id)) return last.value;
     throw error;
   }

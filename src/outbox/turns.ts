@@ -15,6 +15,7 @@ import type { LimitedClaim } from "./store/claim-limited.ts";
 import { claimLimited, claimLimitedSuspect } from "./store/claim-limited.ts";
 import type { Exchange } from "./store/exchange.ts";
 import { exchange } from "./store/exchange.ts";
+import { closeBreaker, openBreaker } from "./store/limits.ts";
 import { promoteNoted } from "./store/ordering.ts";
 import { buryWorkers, rescueJobs } from "./store/workers.ts";
 import { isTransient } from "./transient.ts";
@@ -41,6 +42,8 @@ export interface Turns {
   claimSuspect(session: Session, suspects: Look["suspects"]): Promise<number>;
   look(deep: boolean): Promise<Look>;
   rescue(): Promise<void>;
+  /** Opens the circuit breaker of a type for so many milliseconds, or closes it. */
+  turnBreaker(type: string, turn: { readonly open: number } | "close"): Promise<void>;
   /** How many ordering keys have gone on. */
   promote(): Promise<number>;
 }
@@ -137,6 +140,14 @@ export function createTurns({ database, lanes, hands, settler, leaseMs, emit, tr
         settler.tally.dead += dead.length;
         for (const { id, type, attempt, lastError } of dead) emit({ event: "job_dead", job: { id, type, attempt }, message: lastError });
       }
+    },
+    async turnBreaker(type, turn) {
+      if (turn === "close") {
+        if (await trying("close a breaker", () => closeBreaker(database, type))) emit({ event: "breaker_closed", type });
+        return;
+      }
+      const until = await trying("open a breaker", () => openBreaker(database, type, turn.open));
+      if (until !== null) emit({ event: "breaker_opened", type, until });
     },
     promote: () => trying("promote", () => promoteNoted(database, promoteBatch)),
   };

@@ -42,7 +42,7 @@ const healthBeatMs = 30_000;
 const noTally: Tally = { done: 0, retried: 0, dead: 0, released: 0, lost: 0 };
 
 /** A worker keeps trying for ever while the database is away. */
-export function createWorker({ database, version, emit, retention, compileSchedules }: RunParts, options: WorkerOptions): Worker {
+export function createWorker({ database, writes, version, emit, retention, compileSchedules }: RunParts, options: WorkerOptions): Worker {
   const limits = runLimits(options);
   const idleTimeoutMs = options.idleTimeout === undefined ? Number.POSITIVE_INFINITY : durationMs(options.idleTimeout, "idleTimeout");
   const stop = new AbortController();
@@ -62,6 +62,7 @@ export function createWorker({ database, version, emit, retention, compileSchedu
       const { tally } = await pump({
         ...limits,
         database,
+        writes,
         maxJobs: Number.POSITIVE_INFINITY,
         whenEmpty: "sleep",
         idleTimeoutMs,

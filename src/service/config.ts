@@ -4,23 +4,46 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import type { Channel } from "../handlers/notification/channels.ts";
+import type { PaymentSettings } from "../handlers/payment/provider.ts";
 import type { Endpoint } from "../handlers/sync/endpoints.ts";
+import type { WebhookEndpoint } from "../handlers/webhook/endpoints.ts";
 import { OutboxError } from "../outbox/errors.ts";
 import type { HandlerEntry } from "../outbox/registry.ts";
 import type { Retention, RetentionMs } from "../outbox/retention.ts";
 import { retentionMs } from "../outbox/retention.ts";
 import type { ScheduleDeclaration } from "../outbox/schedule.ts";
+import { handlersIn } from "./handlers-folder.ts";
+import type { PrismaClientLike } from "./prisma-transactions.ts";
 
 /** What outbox.config.ts may say. Everything is optional; an environment variable beats its entry here. */
 export interface OutboxConfig {
   /** The Postgres to use; DATABASE_URL. Without one, outside production, an embedded Postgres is started. */
   readonly connection?: string;
-  /** The app's own handlers, beside the built-in ones. */
-  readonly handlers?: readonly HandlerEntry[];
+  /**
+   * Makes the app's Prisma client. Handlers are then given transactions of it by ctx.complete and ctx.checkpoint (see
+   * `Register`). Called when a handler first writes, and closed by the program: `() => new PrismaClient({ adapter })`.
+   */
+  readonly prisma?: () => PrismaClientLike | Promise<PrismaClientLike>;
+  /**
+   * The app's own handlers, beside the built-in ones: an array of them, or the path of a folder of them, such as
+   * "./handlers", from this file. Which of its files are loaded when, says handlers-folder.ts.
+   */
+  readonly handlers?: readonly HandlerEntry[] | string;
   /** Jobs that recur, each made by `defineSchedule`. */
   readonly schedules?: readonly ScheduleDeclaration[];
+  /** Where notification.send may send to beside the inbox, by name. */
+  readonly channels?: Readonly<Record<string, Channel>>;
   /** Where data.sync may read and write, by name. */
   readonly endpoints?: Readonly<Record<string, Endpoint>>;
+  /** Whom webhook.send may tell of events, by name. */
+  readonly webhooks?: Readonly<Record<string, WebhookEndpoint>>;
+  /** WEBHOOK_SECRET: what webhooks to a `url` are signed with; two, separated by a space, while receivers change over. */
+  readonly webhookSecret?: string;
+  /** WEBHOOK_ALLOW_PRIVATE: lets a `url` lead into a private network or to this machine. Default: false. */
+  readonly webhookAllowPrivate?: boolean;
+  /** PAYMENT_API_URL and PAYMENT_API_KEY. Without a key the payment jobs wait, and are reported. */
+  readonly payments?: { readonly url?: string; readonly key?: string; readonly allowPrivate?: boolean };
   /** SMTP_URL and MAIL_FROM. */
   readonly smtp?: { readonly url?: string; readonly from?: string };
   /** Where files go; DATA_DIR. Default: var. */
@@ -39,6 +62,7 @@ export function defineConfig(config: OutboxConfig): OutboxConfig {
 export interface Settings {
   /** Null: the embedded Postgres. */
   readonly databaseUrl: string | null;
+  readonly prisma: NonNullable<OutboxConfig["prisma"]> | null;
   readonly production: boolean;
   readonly smtpUrl: string | null;
   readonly mailFrom: string;
@@ -47,7 +71,13 @@ export interface Settings {
   readonly documentsDir: string;
   readonly embeddedDir: string;
   readonly pdfFont: string | null;
+  readonly channels: Readonly<Record<string, Channel>>;
   readonly endpoints: Readonly<Record<string, Endpoint>>;
+  readonly webhooks: Readonly<Record<string, WebhookEndpoint>>;
+  readonly webhookSecrets: readonly string[];
+  readonly webhookAllowPrivate: boolean;
+  /** Null: there is no key. */
+  readonly payments: PaymentSettings | null;
   readonly handlers: readonly HandlerEntry[];
   readonly schedules: readonly ScheduleDeclaration[];
   readonly retention: RetentionMs;
@@ -68,6 +98,7 @@ export async function loadSettings(root: string): Promise<Settings> {
   const data = resolve(root, env.DATA_DIR ?? config.dataDir ?? "var");
   const settings: Settings = {
     databaseUrl: env.DATABASE_URL || config.connection || null,
+    prisma: config.prisma ?? null,
     production: env.NODE_ENV === "production",
     smtpUrl: env.SMTP_URL || config.smtp?.url || null,
     mailFrom: env.MAIL_FROM ?? config.smtp?.from ?? "postcommit <no-reply@localhost.localdomain>",
@@ -75,8 +106,13 @@ export async function loadSettings(root: string): Promise<Settings> {
     documentsDir: join(data, "documents"),
     embeddedDir: join(data, "postgres"),
     pdfFont: env.PDF_FONT ?? config.pdfFont ?? null,
+    channels: config.channels ?? {},
     endpoints: config.endpoints ?? {},
-    handlers: config.handlers ?? [],
+    webhooks: config.webhooks ?? {},
+    webhookSecrets: (env.WEBHOOK_SECRET || config.webhookSecret || "").split(/\s+/).filter((secret) => secret !== ""),
+    webhookAllowPrivate: flag("WEBHOOK_ALLOW_PRIVATE", env.WEBHOOK_ALLOW_PRIVATE) ?? config.webhookAllowPrivate ?? false,
+    payments: paymentSettings(env.PAYMENT_API_URL || config.payments?.url, env.PAYMENT_API_KEY || config.payments?.key, config.payments?.allowPrivate),
+    handlers: typeof config.handlers === "string" ? await handlersIn(resolve(root, config.handlers)) : (config.handlers ?? []),
     schedules: config.schedules ?? [],
     retention: retentionMs(config.retention),
     apiUrl: env.API_URL ?? "http://127.0.0.1:3000",
@@ -106,11 +142,20 @@ async function loadConfig(root: string): Promise<OutboxConfig> {
   throw new OutboxError("CONFIGURATION", `Expected outbox.config.ts to have "export default defineConfig({ … })", got ${typeof loaded.default}.`);
 }
 
+function paymentSettings(url = "https://api.stripe.com", key: string | undefined, allowPrivate = false): PaymentSettings | null {
+  return key === undefined || key === "" ? null : { url, key, allowPrivate };
+}
+
 function checkDatabaseUrl(url: string): void {
   const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: "" };
   if (protocol === "postgres:" || protocol === "postgresql:") return;
   // The value is not shown: it holds a password.
   throw new OutboxError("CONFIGURATION", "Expected DATABASE_URL to be of the form postgresql://user:password@host:port/database, got something else.");
+}
+
+function flag(name: string, value: string | undefined): boolean | undefined {
+  const given = oneOf(name, value, ["true", "false"] as const);
+  return given === undefined ? undefined : given === "true";
 }
 
 function oneOf<Value extends string>(name: string, value: string | undefined, known: readonly Value[]): Value | undefined {

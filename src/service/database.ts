@@ -26,11 +26,13 @@ export interface DatabaseOptions {
   readonly statementTimeoutMs?: number;
 }
 
-/** Connects when it is first used. */
-export function postgres(url: string, options: DatabaseOptions = {}): Database {
+/** `connection` is a URL, or where and as whom pg is to connect. Connects when it is first used. */
+export function postgres(connection: string | PoolConfig, options: DatabaseOptions = {}): Database {
   const limitMs = options.statementTimeoutMs ?? statementTimeoutMs;
+  const target = typeof connection === "string" ? targetOf(connection) : connection;
+  const pooled = isPooled(target.connectionString ?? "");
   const config: PoolConfig = {
-    connectionString: url,
+    ...target,
     connectionTimeoutMillis: connectTimeoutMs,
     // The answer to a statement is waited for a little longer than the server may take: a connection that has died
     // without a word is noticed too.
@@ -43,13 +45,14 @@ export function postgres(url: string, options: DatabaseOptions = {}): Database {
     // they would stay on a server connection that others use; there the role's defaults must do. The generic plan is
     // the one the engine's statements were written for; a custom one would be made anew for every claim. It is kept for
     // long: made while the table was empty, it must not be one that reads the whole table when it no longer is.
-    ...(isPooled(url) ? {} : { options: `${String.raw`-c default_transaction_isolation=read\ committed`} -c statement_timeout=${limitMs} ${planning.map(({ setting, engine }) => `-c ${setting}=${engine}`).join(" ")}` }),
+    ...(pooled ? {} : { options: `${target.options ?? ""} ${String.raw`-c default_transaction_isolation=read\ committed`} -c statement_timeout=${limitMs} ${planning.map(({ setting, engine }) => `-c ${setting}=${engine}`).join(" ")}` }),
   };
   let opening: Promise<Pool> | null = null;
+  let closing: Promise<void> | null = null;
   const pool = () => (opening ??= openPool(config));
   // Handlers' own statements are planned as usual.
-  const begin = `begin isolation level read committed${isPooled(url) ? "" : planning.map(({ setting, handlers }) => `; set local ${setting} = ${handlers}`).join("")}`;
-  const nameOf = isPooled(url) ? () => ({}) : statementNames();
+  const begin = `begin isolation level read committed${pooled ? "" : planning.map(({ setting, handlers }) => `; set local ${setting} = ${handlers}`).join("")}`;
+  const nameOf = pooled ? () => ({}) : statementNames();
 
   return {
     async query(text, values = []) {
@@ -76,7 +79,7 @@ export function postgres(url: string, options: DatabaseOptions = {}): Database {
         client.release(broken);
       }
     },
-    canListen: !isPooled(url),
+    canListen: !pooled,
     async dedicated(timeoutMs, onNotification) {
       const { default: pg } = await import("pg");
       const client = new pg.Client({ ...config, query_timeout: timeoutMs, connectionTimeoutMillis: Math.min(connectTimeoutMs, timeoutMs) });
@@ -89,10 +92,22 @@ export function postgres(url: string, options: DatabaseOptions = {}): Database {
         close: () => Promise.race([client.end().catch(() => undefined), sleep(closeTimeoutMs, undefined, { ref: false })]),
       };
     },
+    // A pool may be ended but once, an outbox closed as often as one likes.
     async close() {
-      await (await opening)?.end();
+      closing ??= opening?.then((opened) => opened.end()) ?? null;
+      await closing;
     },
   };
+}
+
+/** pg lets `options` of a URL win over those beside it, so they are taken out of it and joined to the engine's. */
+function targetOf(url: string): PoolConfig {
+  if (!URL.canParse(url)) return { connectionString: url };
+  const parsed = new URL(url);
+  const own = parsed.searchParams.get("options");
+  if (own === null) return { connectionString: url };
+  parsed.searchParams.delete("options");
+  return { connectionString: parsed.href, options: own };
 }
 
 /**

@@ -51,6 +51,14 @@ function lineOf(event: OutboxEvent): Line {
       );
     case "job_dead":
       return line("error", `${event.job.type} ${event.job.id} became a dead letter in attempt ${event.job.attempt}: ${event.message}`, { ...named(event.job), error: event.message });
+    case "breaker_opened":
+      return line("warn", `the circuit breaker of ${event.type} opened: its jobs wait until ${event.until.toISOString()}, then one is tried`, { type: event.type, until: event.until.toISOString() });
+    case "breaker_closed":
+      return line("info", `the circuit breaker of ${event.type} closed: its jobs go on`, { type: event.type });
+    case "newer_jobs_left":
+      return line("warn", `there are jobs of ${event.type} in version ${event.version}, and this program knows ${event.known}; it leaves them to newer ones`, { type: event.type, version: event.version, known: event.known });
+    case "job_snoozed":
+      return line("info", `${event.job.type} ${event.job.id} asked to be run again in ${Math.round(event.delayMs / 1000)} s; the attempt does not count`, { ...named(event.job), runAgainInMs: event.delayMs });
     case "job_released":
       return line("info", `${event.job.type} ${event.job.id} was given back unfinished; the attempt does not count`, named(event.job));
     case "job_lost":

@@ -10,6 +10,7 @@ import { outboxOver } from "../outbox/outbox.ts";
 import type { Settings } from "./config.ts";
 import { postgres } from "./database.ts";
 import { handlersOf } from "./handlers.ts";
+import { inLazyPrisma } from "./prisma-transactions.ts";
 import { compileSchedules } from "./schedules.ts";
 import { version } from "./version.ts";
 
@@ -56,14 +57,16 @@ export async function chooseDatabase(settings: Settings, root: string): Promise<
 export async function openService(settings: Settings, root: string, emit: Emit): Promise<Service> {
   const chosen = await chooseDatabase(settings, root);
   const database = postgres(chosen.url);
+  const app = settings.prisma === null ? null : inLazyPrisma(settings.prisma);
   return {
     settings,
     databaseUrl: chosen.url,
     embedded: chosen.embedded,
     database,
-    outbox: outboxOver(database, { version, emit, retention: settings.retention, compileSchedules }),
+    outbox: outboxOver(database, { version, emit, retention: settings.retention, compileSchedules, ...(app && { inTransaction: app.inTransaction }) }),
     handlers: handlersOf(settings),
     async close() {
+      await app?.close();
       await database.close();
       await chosen.close();
     },

@@ -48,7 +48,7 @@ describe("types:list", () => {
     const { code, out, err } = await types(["types:list"]);
     const [header, ...lines] = out.replace(/\n$/, "").split("\n").map((line) => line.split("\t"));
     expect(code).toBe(0);
-    expect(header).toEqual(["type", "pending", "running", "paused", "until", "concurrency", "rate", "nextDue", "by", "reason", "tokens", "blockedUntil"]);
+    expect(header).toEqual(["type", "pending", "running", "paused", "until", "concurrency", "rate", "nextDue", "by", "reason", "tokens", "blockedUntil", "breaker"]);
     expect(lines.map((line) => [line[0], line[1], line[5], line[6], line[8], line[9], line[10]])).toEqual([
       ["email.send", "0", "2 per key", "100 per 1m", "", "", "100"],
       ["pdf.generate", "0", "5", "", "ada@example", "out of paper", ""],

@@ -15,19 +15,27 @@ const preamble = `
 `;
 
 /** Sentences about what does not compile, with the line's text. */
-function problems(code: string, from: string): string[] {
+const problems = (code: string, from: string) => problemsOfAll(new Map([[from, code]]));
+
+/** The same for several files by their names, in one go: what they all import is read once. */
+function problemsOfAll(codes: ReadonlyMap<string, string>): string[] {
   const config = ts.parseJsonConfigFileContent(ts.readConfigFile(`${root}/tsconfig.json`, (path) => ts.sys.readFile(path)).config, ts.sys, root);
-  const file = `${root}/${from}.snippet.ts`;
+  const files = new Map([...codes].map(([from, code]) => [`${root}/${from}.snippet.ts`, code]));
   const host = ts.createCompilerHost(config.options);
   const getSourceFile = host.getSourceFile.bind(host);
   const fileExists = host.fileExists.bind(host);
-  host.getSourceFile = (name, ...rest) => (name === file ? ts.createSourceFile(file, code, ts.ScriptTarget.ES2023) : getSourceFile(name, ...rest));
-  host.fileExists = (name) => name === file || fileExists(name);
-  const program = ts.createProgram([file], config.options, host);
-  const source = program.getSourceFile(file);
-  return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(({ start = 0, messageText }) => {
-    const line = code.slice(code.lastIndexOf("\n", start) + 1).split("\n")[0] ?? "";
-    return `${line.trim()} — ${ts.flattenDiagnosticMessageText(messageText, " ")}`;
+  host.getSourceFile = (name, ...rest) => {
+    const code = files.get(name);
+    return code === undefined ? getSourceFile(name, ...rest) : ts.createSourceFile(name, code, ts.ScriptTarget.ES2023);
+  };
+  host.fileExists = (name) => files.has(name) || fileExists(name);
+  const program = ts.createProgram([...files.keys()], config.options, host);
+  return [...files].flatMap(([file, code]) => {
+    const source = program.getSourceFile(file);
+    return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(({ start = 0, messageText }) => {
+      const line = code.slice(code.lastIndexOf("\n", start) + 1).split("\n")[0] ?? "";
+      return `${line.trim()} — ${ts.flattenDiagnosticMessageText(messageText, " ")}`;
+    });
   });
 }
 
@@ -75,5 +83,49 @@ describe("docs/how-to/run-a-worker.md", () => {
     const [worker = ""] = await snippets("docs/how-to/run-a-worker.md");
     const declared = `declare const outbox: import("./src/index.ts").Outbox, handlers: import("./src/index.ts").Handler[], schedules: import("./src/index.ts").ScheduleDeclaration[];\nexport {};\n`;
     expect(problems(preamble + declared + worker, "worker")).toEqual([]);
+  });
+});
+
+it("every example of these how-tos compiles", async () => {
+  const outbox = `declare const outbox: import("./src/index.ts").Outbox;\nexport {};\n`;
+  const declared = {
+    "do-things-once": outbox,
+    "run-long-jobs": outbox,
+    "change-a-payload": outbox,
+    "limit-a-type": outbox,
+    "notify-people": preamble + outbox,
+    "guard-transitions": "",
+    "send-webhooks": `${preamble}${outbox}declare const body: string, headers: Record<string, string>;\n`,
+    "take-payments": preamble + outbox,
+  };
+  const codes = new Map<string, string>();
+  for (const [name, before] of Object.entries(declared)) {
+    const examples = await snippets(`docs/how-to/${name}.md`);
+    expect(examples.length).toBeGreaterThan(0);
+    examples.forEach((example, nth) => codes.set(`${name}-${nth}`, `${before}${example}`));
+  }
+  expect(problemsOfAll(codes)).toEqual([]);
+});
+
+describe("docs/how-to/use-your-prisma-client.md", () => {
+  it("its examples compile with a real client of Prisma 7", async () => {
+    const [plain = "", extended = ""] = await snippets("docs/how-to/use-your-prisma-client.md");
+    const client = `declare const prisma: import("./test/clients/prisma-7/generated/with-outbox/client.ts").PrismaClient, data: { title: string };\n`;
+    const declared = `import { emailSend } from "postcommit/jobs";\ndeclare const outbox: import("./src/index.ts").AppOutbox;\n`;
+    expect(problemsOfAll(new Map([["plain", client + plain], ["extended", client + declared + extended]]))).toEqual([]);
+  });
+});
+
+describe("docs/how-to/use-without-prisma.md", () => {
+  it("its examples compile with the libraries themselves", async () => {
+    const [four = "", other = ""] = await snippets("docs/how-to/use-without-prisma.md");
+    const libraries = `
+      declare const pool: import("pg").Pool, db: import("kysely").Kysely<Record<string, never>>, sql: import("postgres").Sql;
+      declare const drizzle: ReturnType<typeof import("drizzle-orm/node-postgres").drizzle>, mail: { to: string; subject: string; body: string };\n`;
+    const manager = `
+      import { emailSend } from "postcommit/jobs";
+      declare const outbox: import("./src/index.ts").Outbox, mail: { to: string; subject: string; body: string };
+      declare const manager: { transaction(work: (tx: { run(text: string, values: unknown[]): Promise<Record<string, unknown>[]> }) => Promise<void>): Promise<void> };\n`;
+    expect(problemsOfAll(new Map([["four", libraries + four], ["other", manager + other]]))).toEqual([]);
   });
 });

@@ -2,22 +2,23 @@
 
 import type { Pool } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { Handler, JobContext } from "../../src/outbox/define.ts";
+import type { InTransaction } from "../../src/outbox/database.ts";
 import { FinalError } from "../../src/outbox/errors.ts";
 import { dataSync, dataSyncHandler } from "../../src/handlers/data-sync.ts";
 import type { Endpoint } from "../../src/handlers/sync/endpoints.ts";
-import { outboxOver } from "../../src/outbox/outbox.ts";
-import { postgres } from "../../src/service/database.ts";
+import type { TestOutbox } from "../../src/testing/index.ts";
+import { runJob, testOutbox } from "../../src/testing/index.ts";
 import { testDatabase } from "../support/database.ts";
-import { runHandler } from "../support/run-handler.ts";
 import { serve } from "./local-server.ts";
 
 let database: Awaited<ReturnType<typeof testDatabase>>;
 let pool: Pool;
+let outbox: TestOutbox;
 
 beforeAll(async () => {
   database = await testDatabase();
   ({ pool } = database);
+  outbox = testOutbox({ connection: database.url, handlers: [dataSyncHandler({ endpoints: { customers } })] });
   await pool.query(`
     create table customer (
       id bigint primary key,
@@ -35,32 +36,20 @@ beforeAll(async () => {
     create table "x""; drop table customer; --" (id bigint primary key, version bigint, "a""; drop table customer; --" text);
   `);
 });
-afterAll(() => database.close());
+afterAll(async () => {
+  await outbox.close();
+  await database.close();
+});
 beforeEach(() => pool.query('truncate customer, crm."Stock Item", keyless'));
 
 const customers: Endpoint = { kind: "table", table: "customer", key: "id", version: "version" };
 const stock: Endpoint = { kind: "table", table: "crm.Stock Item", key: ["storeId", "sku"], version: "updatedAt" };
 
-/** `ctx.complete` as the engine does it: the work and what follows are one transaction. */
-const complete: JobContext["complete"] = async (work) => {
-  const client = await pool.connect();
-  try {
-    await client.query("begin");
-    const value = await work({ query: async (text, values = []) => (await client.query<Record<string, unknown>>(text, [...values])).rows });
-    await client.query("commit");
-    return value;
-  } catch (error) {
-    await client.query("rollback");
-    throw error;
-  } finally {
-    client.release();
-  }
-};
-
-function sync(payload: unknown, endpoints: Record<string, Endpoint> = { customers, stock }, commit = complete): Promise<unknown> {
-  const { contract, run } = dataSyncHandler({ endpoints });
-  const handler: Handler = { contract, run: (checked, context) => run(checked, { ...context, complete: commit }) };
-  return runHandler(handler, payload);
+/** Runs one attempt; its `ctx.complete` works in a transaction that is committed, with `around` in it. */
+async function sync(payload: unknown, endpoints: Record<string, Endpoint> = { customers, stock }, around: InTransaction = (work) => outbox.transaction(work)): Promise<unknown> {
+  const { error, result } = await runJob(dataSyncHandler({ endpoints }), payload, { tx: { ...outbox, transaction: around } });
+  if (error !== null) throw error as Error; // this handler throws nothing else
+  return result;
 }
 
 const push = (data: unknown, endpoint: Endpoint = customers) => sync({ source: "app", target: "it", data }, { it: endpoint });
@@ -124,7 +113,7 @@ describe("versions", () => {
       // The first has written but not committed when the second arrives; it commits once the second waits for its row.
       let other: Promise<unknown> = Promise.resolve();
       await sync({ source: "a", target: "customers", data: messages[first] }, { customers }, (work) =>
-        complete(async (tx) => {
+        outbox.transaction(async (tx) => {
           const value = await work(tx);
           other = push(messages[second]);
           await somebodyWaitsForALock();
@@ -222,8 +211,16 @@ describe("what is refused: final, with nothing written", () => {
 
   test("a value of the wrong type, in Postgres' words", async () => {
     expect(await refusalOf([good, { id: "two", version: 1 }])).toContain('invalid input syntax for type bigint: "two" (22P02)');
-    expect(await refusalOf([good, { id: 2, name: "nul \u0000", version: 1 }])).toContain("22P05");
     expect(await refusalOf({ id: 1, version: 1e15, seen_at: "yesterday-ish" })).toContain("timestamp with time zone");
+  });
+
+  test("a NUL, which no payload can hold, but an HTTP source can", async () => {
+    const server = await serve((_received, response) => response.end(String.raw`[{ "id": 2, "name": "nul \u0000", "version": 1 }]`));
+    const crm: Endpoint = { kind: "http", url: `${server.origin}/customers`, allowPrivate: true };
+    const error: unknown = await sync({ source: "crm", target: "customers" }, { crm, customers }).catch((cause: unknown) => cause);
+    await server.close();
+    expect(error).toBeInstanceOf(FinalError);
+    expect((error as FinalError).message).toContain("answer[0].name contains a NUL character");
   });
 
   test("a constraint that does not hold, by its name or column", async () => {
@@ -256,8 +253,8 @@ describe("failures that pass are not final", () => {
   });
 
   test("a statement that Postgres cancels is thrown as it came", async () => {
-    const slow: JobContext["complete"] = (work) =>
-      complete(async (tx) => {
+    const slow: InTransaction = (work) =>
+      outbox.transaction(async (tx) => {
         await tx.query("set local lock_timeout = 50");
         return await work(tx);
       });
@@ -285,21 +282,14 @@ test("an HTTP source is pulled into a table", async () => {
 });
 
 test("run by the engine, the rows and the job's completion are one commit, and the counts are the job's result", async () => {
-  const connection = postgres(database.url);
-  const outbox = outboxOver(connection, { version: "0.0.0", emit: () => undefined });
-  try {
-    const stored = await outbox.enqueueAlone(dataSync, { source: "app", target: "customers", data: { id: 1, name: "Ann", version: 1 } });
-    const refused = await outbox.enqueueAlone(dataSync, { source: "app", target: "customers", data: { id: 2, nickname: "B", version: 1 } });
-    expect(await outbox.drain({ handlers: [dataSyncHandler({ endpoints: { customers } })] })).toMatchObject({ done: 1, dead: 1, retried: 0 });
-    const jobs = await pool.query("select id, status, attempts, result, last_error from outbox order by status");
-    expect(jobs.rows).toMatchObject([
-      { id: stored.id, status: "done", attempts: 1, result: { received: 1, written: 1, stale: 0 } },
-      { id: refused.id, status: "error", attempts: 1, last_error: expect.stringContaining("data[0].nickname") },
-    ]);
-    expect(await rows()).toEqual([{ id: 1, name: "Ann", version: 1 }]);
-  } finally {
-    await outbox.close();
-  }
+  const stored = await outbox.enqueueAlone(dataSync, { source: "app", target: "customers", data: { id: 1, name: "Ann", version: 1 } });
+  const refused = await outbox.enqueueAlone(dataSync, { source: "app", target: "customers", data: { id: 2, nickname: "B", version: 1 } });
+  expect(await outbox.drainAll({ failures: "report" })).toMatchObject({ done: 1, dead: 1, retried: 0, failures: [{ jobId: refused.id, outcome: "dead", error: { name: "FinalError" } }] });
+  expect(await outbox.jobs(dataSync)).toMatchObject([
+    { id: stored.id, status: "done", attempts: 1, result: { received: 1, written: 1, stale: 0 } },
+    { id: refused.id, status: "error", attempts: 1, lastError: expect.stringContaining("data[0].nickname") },
+  ]);
+  expect(await rows()).toEqual([{ id: 1, name: "Ann", version: 1 }]);
 });
 
 /** Comes back when some session of this database waits for a lock. */

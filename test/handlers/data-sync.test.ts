@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { FinalError, OutboxError, RetryAfter } from "../../src/outbox/errors.ts";
 import { dataSync, dataSyncHandler } from "../../src/handlers/data-sync.ts";
 import type { Endpoint, HttpEndpoint } from "../../src/handlers/sync/endpoints.ts";
+import { runJob, runTwice } from "../../src/testing/index.ts";
 import { runHandler } from "../support/run-handler.ts";
 import type { LocalServer, Received } from "./local-server.ts";
 import { serve, serveBytes, started, stopAll, thrownBy } from "./local-server.ts";
@@ -46,10 +47,13 @@ describe("pushing to an HTTP endpoint", () => {
 
   test("the idempotency key is the same on every attempt of a job, and another for another job", async () => {
     const server = await sink();
-    const endpoints = { crm: endpointOf(server) };
+    const handler = dataSyncHandler({ endpoints: { crm: endpointOf(server) } });
     const payload = { source: "shop", target: "crm", data: { id: 1 } };
-    for (const options of [{ jobId: "job-a", attempt: 1 }, { jobId: "job-a", attempt: 2 }, { jobId: "job-b", attempt: 1 }]) await sync(payload, endpoints, options);
-    expect(server.received.map(({ headers }) => headers["idempotency-key"])).toEqual(["job-a", "job-a", "job-b"]);
+    const keys = () => server.received.map(({ headers }) => headers["idempotency-key"]);
+    const { first } = await runTwice(handler, payload, { effects: () => new Set(keys()) }); // a receiver that knows keys
+    const other = await runJob(handler, payload);
+    expect(keys()).toEqual([first.idempotencyKey, first.idempotencyKey, other.idempotencyKey]);
+    expect(other.idempotencyKey).not.toBe(first.idempotencyKey);
   });
 
   test("an object stays an object, PUT is PUT, and a field called __proto__ is sent like any other", async () => {

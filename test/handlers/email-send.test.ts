@@ -10,6 +10,7 @@ import PostalMime from "postal-mime";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Handler } from "../../src/outbox/define.ts";
 import { FinalError, RetryAfter } from "../../src/outbox/errors.ts";
+import { jsonSchemaOf } from "../../src/outbox/json-schema.ts";
 import { emailSend, emailSendHandler } from "../../src/handlers/email-send.ts";
 import type { EmailPayload } from "../../src/handlers/email-send.ts";
 import { smtpOptions } from "../../src/handlers/email/smtp-options.ts";
@@ -122,6 +123,30 @@ describe("a mail", () => {
     ]);
   });
 
+  test("shows pictures inside its HTML, inline ones and documents", async () => {
+    await using smtp = await startSmtp();
+    await writeFile(join(folder, "chart.png"), "the chart");
+    await runHandler(handlerFor(smtp.url), {
+      ...hello,
+      html: '<p><img src="cid:logo@acme"> <img src="cid:chart"></p>',
+      attachments: [
+        { filename: "logo.png", content: Buffer.from("the logo").toString("base64"), cid: "logo@acme" },
+        { document: "chart.png", cid: "chart" },
+        { filename: "terms.txt", content: "aGVsbG8=" },
+      ],
+    });
+    const mail = smtp.mails[0];
+    expect(mail?.parsed.attachments.map(({ filename, contentId, disposition, related }) => ({ filename, contentId, disposition, related: related ?? false }))).toEqual(
+      expect.arrayContaining([
+        { filename: "logo.png", contentId: "<logo@acme>", disposition: "inline", related: true },
+        { filename: "chart.png", contentId: "<chart>", disposition: "inline", related: true },
+        { filename: "terms.txt", contentId: undefined, disposition: "attachment", related: false },
+      ]),
+    );
+    expect(mail?.raw).toMatch(/Content-Type: multipart\/related/);
+    expect(mail?.parsed.html).toContain('<img src="cid:logo@acme">');
+  });
+
   test("has the same Message-ID on every attempt, and another one than any other job", async () => {
     await using smtp = await startSmtp();
     const jobId = "0198f2c4-6f00-7000-8000-00000000abcd";
@@ -168,6 +193,16 @@ describe("a server that refuses", () => {
     const error = await refusedWith({ recipients: { "ada@example.com": { code: 450, text: "4.2.0 Greylisted, come back later" } } });
     expect(error).not.toBeInstanceOf(FinalError);
     expect(error.message).toMatch(/did not take the mail now \(RCPT TO\): 450 4\.2\.0 Greylisted, come back later/);
+  });
+
+  test("every recipient with a 4xx reply, or one of them so and the others for good, is tried again", async () => {
+    for (const code of [450, 550]) {
+      await using smtp = await startSmtp({ recipients: { "bob@example.com": { code, text: "5.1.1 Bob" }, "ada@example.com": { code: 452, text: "4.5.3 Too many" }, "zoe@example.com": { code, text: "5.1.1 Zoe" } } });
+      const error = await failureOf(runHandler(handlerFor(smtp.url), { ...hello, to: ["bob@example.com", "ada@example.com", "zoe@example.com"] }));
+      expect(error).not.toBeInstanceOf(FinalError);
+      expect(error.message).toMatch(/did not take the mail now \(RCPT TO\): 45[02]/);
+      expect(smtp.mails).toEqual([]);
+    }
   });
 
   test("the mail itself with a 4xx reply is tried again, and with a 5xx reply is not", async () => {
@@ -290,6 +325,19 @@ describe("without an SMTP server", () => {
     const files = await readdir(mailDir);
     expect(files).toHaveLength(1);
     expect(files[0]).toMatch(/^[0-9a-f]{64}\.eml$/);
+  });
+});
+
+test("the contract says as JSON Schema what a mail is, for forms and for HTTP", () => {
+  const schema = jsonSchemaOf(emailSend);
+  expect(schema).toMatchObject({
+    required: ["to"],
+    additionalProperties: false,
+    properties: {
+      to: { anyOf: [{ type: "string" }, { type: "object", required: ["address"] }, { type: "array" }] },
+      template: { enum: ["payment.confirmed", "payment.released", "payment.refunded", "dispute.opened"] },
+      attachments: { maxItems: 50 },
+    },
   });
 });
 

@@ -2,6 +2,7 @@
 
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
+import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import { FinalError } from "../../src/outbox/errors.ts";
 import { refusalOf } from "../../src/handlers/outbound/address.ts";
@@ -49,6 +50,13 @@ const privateHosts = [
   "100.64.0.1", "100.100.100.200", "100.127.255.255", "169.254.169.254", "0xa9fea9fe", "2852039166", "168.63.129.16", "192.0.0.192", "192.0.2.1", "198.18.0.1", "198.19.255.255", "198.51.100.7",
   "203.0.113.7", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "[::]", "[::1]", "[0:0:0:0:0:0:0:1]", "[::127.0.0.1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
   "[0:0:0:0:0:ffff:a9fe:a9fe]", "[::ffff:0:127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b::10.0.0.1]", "[64:ff9b:1::1]", "[2002:7f00:1::]", "[2002:c0a8:101::1]", "[2001::1]", "[2001:db8::1]",
+  // The same addresses by digits that Unicode takes for digits, in mixed bases, with leading zeros, and as an overlong last part.
+  "①②⑦.⓪.⓪.①", "𝟏𝟐𝟕.𝟎.𝟎.𝟏", "１６９。２５４｡１６９．２５４", "0x7F.0x0.0x0.0x1", "0177.0x0.0.1", "00000000177.1", "127.0x000001", "127.65535", "0xA9.254.0xA9FE", "0251.0376.0251.0376", "10.1", "0xa.0", "0300.0250.1",
+  "192.88.99.1", "192.0.0.170", "255.255.255.254", "0x0", "00", "[::ffff:0:0]", "[::ffff:0.0.0.0]", "[::FFFF:169.254.169.254]", "[0000:0000:0000:0000:0000:ffff:0a00:0001]",
+  // Packets to these come out at an IPv4 address, of which the numbers tell but part: NAT64, 6to4, Teredo, ISATAP of the old kind.
+  "[64:ff9b::a9fe:a9fe]", "[64:ff9b:1:a9fe:a9fe::]", "[64:ff9b::0]", "[2002:a9fe:a9fe::1]", "[2002:808:808::1]", "[2001:0:a9fe:a9fe::1]", "[2001:0000:4136:e378:8000:63bf:3fff:fdd2]", "[fe80::5efe:127.0.0.1]", "[::a9fe:a9fe]", "[::ffff:0:a9fe:a9fe]",
+  // Protocol assignments, documentation, benchmarks, identifiers that are no places, and networks of nobody.
+  "[2001:2::1]", "[2001:10::1]", "[2001:20::1]", "[2001:db8:ffff::1]", "[3fff:fff::1]", "[5f00::1]", "[fcff::1]", "[fdff:ffff::1]", "[fe80::a9fe:a9fe]", "[ff05::1:3]", "[1fff::1]", "[e000::1]",
   "[fc00::1]", "[fd00:ec2::254]", "[fe80::1]", "[febf::1]", "[fec0::1]", "[ff02::1]", "[100::1]", "[4000::1]", "[3fff::1]",
 ];
 
@@ -81,6 +89,40 @@ test.each([
   ["http://1.2.3.256/", /absolute URL/],
   ["http://[fe80::1%25eth0]/", /absolute URL/],
   ["http://exa mple.com/", /absolute URL/],
+  // As browsers read them: a backslash is a slash, tabs and line breaks are nothing, and one slash is enough.
+  ["http:\\\\127.0.0.1/", /public address/],
+  ["http:/127.0.0.1/", /public address/],
+  ["http:127.0.0.1", /public address/],
+  ["https:///127.0.0.1/", /public address/],
+  ["\thttp://127.0.0.1/\n", /public address/],
+  ["ht\ntp://127.0\t.0.1/", /public address/],
+  ["HTTP://127.0.0.1:443/", /public address/],
+  ["http://127.0.0.1\\@example.com/", /public address/],
+  ["http://127.0.0.1#@example.com/", /public address/],
+  ["http://127.0.0.1?@example.com/", /public address/],
+  ["http://127.0.0.1/@example.com/", /public address/],
+  ["http://example.com@127.0.0.1/", /without a user name and password/],
+  ["http://example.com:80@127.0.0.1/", /without a user name and password/],
+  ["http://@127.0.0.1/", /public address/],
+  ["http://example.com%2f@127.0.0.1/", /without a user name and password/],
+  ["http://127.0.0.1:99999/", /absolute URL/],
+  ["http://127.0.0.1:-1/", /absolute URL/],
+  ["http://127.0.0.1:80:80/", /absolute URL/],
+  ["http://256.256.256.256/", /absolute URL/],
+  ["http://127.0.0.0.1/", /absolute URL/],
+  ["http://4294967296/", /absolute URL/],
+  ["http://0x100000000/", /absolute URL/],
+  ["http://127.0.0.08/", /absolute URL/],
+  ["http://[::1/", /absolute URL/],
+  ["http://[::ffff:127.0.0.1%lo]/", /absolute URL/],
+  ["http://[::1]:0x50/", /absolute URL/],
+  ["http://0000::1/", /absolute URL/],
+  ["http://127.0.0.1%00.example.com/", /absolute URL/],
+  ["http://exam\u0000ple.com/", /absolute URL/],
+  ["ws://example.com/", /begins with "ws:"/],
+  ["dict://127.0.0.1:11211/", /begins with "dict:"/],
+  ["blob:http://127.0.0.1/x", /begins with "blob:"/],
+  ["view-source:http://127.0.0.1/", /begins with "view-source:"/],
   ["", /absolute URL/],
 ])("the URL %s is refused, final", async (url, message) => {
   const { error, addresses } = await tried(url);
@@ -97,11 +139,54 @@ test.each([
   ["fe80::1%eth0", 6],
   ["fd00:ec2::254", 6],
   ["no address at all", 4],
+  ["0.0.0.0", 4],
+  ["100.100.100.200", 4],
+  ["168.63.129.16", 4],
+  ["192.88.99.1", 4],
+  ["::", 6],
+  ["::1", 6],
+  ["::ffff:169.254.169.254", 6],
+  ["64:ff9b::169.254.169.254", 6],
+  ["2002:a9fe:a9fe::", 6],
+  ["fec0::1", 6],
+  ["ff02::1", 6],
+  ["0x7f.1", 4],
+  ["0177.0.0.1", 4],
+  ["2130706433", 4],
+  ["", 4],
 ])("a public-looking name that resolves to %s is refused", async (address, family) => {
   const { error, addresses } = await tried("https://metadata.example.com/", () => Promise.resolve([{ address, family }]));
   expect(error).toBeInstanceOf(FinalError);
   expect(String(error)).toContain(`got ${address} for "metadata.example.com"`);
   expect(addresses).toEqual([]);
+});
+
+test.each(["metadata.google.internal", "metadata.google.internal.", "METADATA", "instance-data.ec2.internal", "kubernetes.default.svc", "127.0.0.1.nip.example", "xn--n3h.example", "localtest.example."])(
+  "the name %s is judged by where it leads, not by how it sounds",
+  async (name) => {
+    const { error, addresses } = await tried(`http://${name}/`, () => Promise.resolve([{ address: "169.254.169.254", family: 4 }]));
+    expect(error).toBeInstanceOf(FinalError);
+    expect(String(error)).toContain("(linkLocal)");
+    expect(addresses).toEqual([]);
+  },
+);
+
+test("an IPv4 address is judged alike in whatever IPv6 address it hides, and none is reached by 6to4 or Teredo", () => {
+  const hex = (...bytes: number[]) => bytes.map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const byte = fc.nat({ max: 255 });
+  fc.assert(
+    fc.property(byte, byte, byte, byte, (a, b, c, d) => {
+      const [high, low] = [hex(a, b), hex(c, d)];
+      const refused = refusalOf(`${a}.${b}.${c}.${d}`) !== null;
+      for (const disguise of [`::ffff:${a}.${b}.${c}.${d}`, `::ffff:${high}:${low}`, `0:0:0:0:0:FFFF:${high}:${low}`, `64:ff9b::${a}.${b}.${c}.${d}`, `64:ff9b::${high}:${low}`]) {
+        expect([disguise, refusalOf(disguise) !== null]).toEqual([disguise, refused]);
+      }
+      for (const tunnel of [`2002:${high}:${low}::1`, `2001:0:${high}:${low}::1`, `::${high}:${low}`, `::ffff:0:${high}:${low}`, `fe80::5efe:${high}:${low}`, `64:ff9b:1:${high}:${low}::`]) {
+        expect([tunnel, refusalOf(tunnel)]).not.toEqual([tunnel, null]);
+      }
+    }),
+    { numRuns: 500 },
+  );
 });
 
 test("one private address among public ones refuses the name", async () => {

@@ -152,6 +152,14 @@ describe("what an answer comes to", () => {
     expect(error.message).toContain("[redacted]");
   });
 
+  test("nor is the path, if that is a secret: not in what the request is called, nor in what is repeated of it", async () => {
+    const server = await started(serve(({ url }, response) => response.writeHead(404).end(`Cannot POST ${url}, nothing at T024BE7LD, ${decodeURIComponent(url)}`)));
+    const answer = await send(`${server.origin}/hooks/T024BE7LD/a%2Fsecret?x=1`, { method: "POST", secretPath: true });
+    expect(answer.target).toBe(`POST ${server.origin}/…`);
+    expect(answer.excerpt).toBe("Cannot POST [redacted]?x=1, nothing at [redacted], [redacted]?x=1");
+    expect((await thrownBy(send(`${server.origin}/hooks/T024BE7LD`, { secretPath: true }).then(failureOf))).message).not.toContain("T024BE7LD");
+  });
+
   test("nor are the user name and password of Basic authentication, encoded or decoded", async () => {
     const server = await started(serve((_received, response) => response.writeHead(401).end("no user ann:pass word1 (YW5uOnBhc3Mgd29yZDE=), pass word1")));
     const answer = await send(server.origin, { headers: { authorization: `Basic ${Buffer.from("ann:pass word1").toString("base64")}` } });

@@ -13,9 +13,9 @@ import { pdfGenerateHandler } from "../../src/handlers/pdf-generate.ts";
 import { invoiceData } from "../../src/handlers/pdf/data.ts";
 import { invoice } from "../../src/handlers/pdf/invoice.ts";
 import { render } from "../../src/handlers/pdf/render.ts";
-import type { Handler } from "../../src/outbox/define.ts";
 import { FinalError } from "../../src/outbox/errors.ts";
-import type { RunOptions } from "../support/run-handler.ts";
+import type { JobRun } from "../../src/testing/index.ts";
+import { runJob, runTwice } from "../../src/testing/index.ts";
 import { runHandler } from "../support/run-handler.ts";
 import { anInvoice, aProposal, aReceipt, manyItems } from "./pdf/documents.ts";
 import { readPdf } from "./pdf/read-pdf.ts";
@@ -30,14 +30,13 @@ afterEach(async () => {
 
 const createdAt = new Date("2025-05-04T10:11:12.345Z");
 
-async function generate(payload: unknown, options: RunOptions & { fontFile?: string } = {}): Promise<PdfResult> {
-  const handler = pdfGenerateHandler({ documentsDir, fontFile: options.fontFile ?? null });
-  // The same job on every attempt, so the same birthday too.
-  const born: Handler = { ...handler, run: (checked, context) => handler.run(checked, { ...context, job: { ...context.job, createdAt } }) };
-  return (await runHandler(born, payload, options)) as PdfResult;
-}
+const attempt = (payload: unknown, fontFile: string | null = null): Promise<JobRun> => runJob(pdfGenerateHandler({ documentsDir, fontFile }), payload, { createdAt });
 
-const refusalOf = (payload: unknown, options: Parameters<typeof generate>[1] = {}): Promise<unknown> => generate(payload, options).then(() => "accepted", (error: unknown) => error);
+async function generate(payload: unknown, fontFile: string | null = null): Promise<PdfResult> {
+  const { error, result } = await attempt(payload, fontFile);
+  if (error !== null) throw error as Error; // this handler throws nothing else
+  return result as PdfResult;
+}
 
 describe("what is in the document", () => {
   test("an invoice has sender, customer, number, dates, items, net, tax and total", async () => {
@@ -119,10 +118,9 @@ describe("the file", () => {
   });
 
   test.each([["invoice", anInvoice()], ["proposal", aProposal()], ["receipt", aReceipt()]])("two attempts of one %s job leave one file with the same bytes", async (_, payload) => {
-    const first = await generate(payload, { attempt: 1 });
-    await setImmediate();
-    const second = await generate(payload, { attempt: 2 });
-    expect(second).toEqual(first);
+    const files = async () => Promise.all((await readdir(documentsDir)).map(async (name) => [name, createHash("sha256").update(await readFile(join(documentsDir, name))).digest("hex")]));
+    const { first, second } = await runTwice(pdfGenerateHandler({ documentsDir, fontFile: null }), payload, { effects: files });
+    expect(second.result).toEqual(first.result);
     expect(await readdir(documentsDir)).toEqual([payload.filename]);
   });
 });
@@ -148,31 +146,31 @@ describe("what is refused", () => {
   ];
 
   test.each(wrong)("%s is refused by its name, and nothing is written", async (_, payload, says) => {
-    const refusal = await refusalOf(payload);
-    expect(refusal).toBeInstanceOf(FinalError);
-    expect(String(refusal)).toContain(says);
+    const { outcome, error } = await attempt(payload);
+    expect(outcome).toBe("dead");
+    expect(String(error)).toContain(says);
     expect(await readdir(documentsDir)).toEqual([]);
   });
 
   test("a character that no font has is refused with its code, its field and the setting that helps", async () => {
-    const refusal = await refusalOf(anInvoice({ items: [{ description: "ok", unitCents: 1 }, { description: "漢字", unitCents: 1 }] }));
-    expect(refusal).toBeInstanceOf(FinalError);
-    expect(String(refusal)).toMatch(/"漢" \(U\+6F22\) in payload\.data\.items\[1\]\.description\. Set PDF_FONT/);
+    const { outcome, error } = await attempt(anInvoice({ items: [{ description: "ok", unitCents: 1 }, { description: "漢字", unitCents: 1 }] }));
+    expect(outcome).toBe("dead");
+    expect(String(error)).toMatch(/"漢" \(U\+6F22\) in payload\.data\.items\[1\]\.description\. Set PDF_FONT/);
     expect(await readdir(documentsDir)).toEqual([]);
   });
 
   test("a date that the locale writes in letters no font has is refused, too", async () => {
-    expect(String(await refusalOf(anInvoice({ locale: "ja-JP" })))).toMatch(/U\+5E74.*PDF_FONT/);
+    expect(String((await attempt(anInvoice({ locale: "ja-JP" }))).error)).toMatch(/U\+5E74.*PDF_FONT/);
   });
 
   test("text from right to left is refused rather than set in the wrong order", async () => {
-    expect(String(await refusalOf(anInvoice({ notes: "שלום עולם" })))).toMatch(/payload\.data\.notes.*left to right.*U\+05E9/);
+    expect(String((await attempt(anInvoice({ notes: "שלום עולם" }))).error)).toMatch(/payload\.data\.notes.*left to right.*U\+05E9/);
   });
 
   test("more than 200 pages are refused for good, with the number, and nothing is written", async () => {
-    const refusal = await refusalOf(anInvoice({ items: manyItems(9_000) }));
-    expect(refusal).toBeInstanceOf(FinalError);
-    expect(String(refusal)).toContain("at most 200 pages");
+    const { outcome, error } = await attempt(anInvoice({ items: manyItems(9_000) }));
+    expect(outcome).toBe("dead");
+    expect(String(error)).toContain("at most 200 pages");
     expect(await readdir(documentsDir)).toEqual([]);
   });
 
@@ -189,16 +187,16 @@ describe("the configured font", () => {
   const fontFile = createRequire(import.meta.url).resolve("dejavu-fonts-ttf/ttf/DejaVuSerif.ttf");
 
   test("text is set in it", async () => {
-    const withIt = await readFile((await generate(anInvoice(), { fontFile })).path, "latin1");
+    const withIt = await readFile((await generate(anInvoice(), fontFile)).path, "latin1");
     const without = await readFile((await generate(anInvoice())).path, "latin1");
     expect([withIt.includes("DejaVuSerif"), without.includes("DejaVuSerif")]).toEqual([true, false]);
   });
 
   test("a file that is no font is named, and the job can be tried again once the setting is right", async () => {
     for (const notAFont of [join(documentsDir, "missing.ttf"), import.meta.filename]) {
-      const refusal = await refusalOf(anInvoice(), { fontFile: notAFont });
-      expect(refusal).not.toBeInstanceOf(FinalError);
-      expect(String(refusal)).toContain(`Expected PDF_FONT to name a TrueType or OpenType font file, got ${JSON.stringify(notAFont)}`);
+      const { outcome, error } = await attempt(anInvoice(), notAFont);
+      expect(outcome).toBe("retried");
+      expect(String(error)).toContain(`Expected PDF_FONT to name a TrueType or OpenType font file, got ${JSON.stringify(notAFont)}`);
     }
   });
 });
@@ -207,7 +205,7 @@ describe("limits of the work", () => {
   test("a job that is stopped in the middle ends at once and leaves nothing", async () => {
     const stop = new AbortController();
     // Left alone it would be refused for its pages: the reason tells which came first.
-    const work = refusalOf(anInvoice({ items: manyItems(9_000) }), { signal: stop.signal });
+    const work = runHandler(pdfGenerateHandler({ documentsDir, fontFile: null }), anInvoice({ items: manyItems(9_000) }), { signal: stop.signal }).catch((error: unknown) => error);
     await setImmediate();
     stop.abort(new Error("the worker is stopping"));
     expect(String(await work)).toContain("the worker is stopping");

@@ -281,3 +281,21 @@ async function until(condition: () => Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 10_000;
   while (!(await condition())) if (Date.now() > deadline) throw new Error("it did not happen within 10 s");
 }
+
+describe("from JavaScript, where no compiler looks", () => {
+  const refused = (call: () => Promise<unknown>, message: string) => expect(call()).rejects.toThrow(message);
+
+  it("an option that is misspelt is refused by its name", () =>
+    refused(() => test.outbox.enqueueAlone(work, {}, { runat: new Date() } as never), 'among priority, runAt, delay, maxAttempts, owner, orderingKey, dedupeKey, dedupeFor, got "runat"'));
+
+  it("a setting of a type that is misspelt is refused by its name", () => {
+    expect(() => defineJob({ type: "x", maxAttempts: 5 } as never)).toThrow('got "maxAttempts"');
+  });
+
+  it("the name of a type in place of its contract is refused", () => refused(() => test.outbox.enqueueAlone("work" as never, {}), 'Expected the contract of the job, as defineJob makes it, got "work".'));
+
+  it("a schema that throws refuses the payload", () => {
+    const throwing = defineJob({ type: "x", schema: { "~standard": { version: 1, vendor: "own", validate: () => { throw new Error("no such country"); } } } }); // prettier-ignore
+    return refused(() => test.outbox.enqueueAlone(throwing, {}), "payload could not be checked, because its schema threw: no such country");
+  });
+});

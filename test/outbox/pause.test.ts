@@ -209,7 +209,7 @@ describe("the list of types", () => {
     await test.aJob({ type: "ended", status: "done" });
     await test.outbox.pause("paused", { reason: "because", actor: "ada", until: later });
     await test.pool.query("update outbox_type set tokens = 3.7, refilled_at = clock_timestamp(), blocked_until = $1 where type = 'limited'", [later]);
-    const nothing = { pending: 0, running: 0, nextDueAt: null, pausedAt: null, pausedUntil: null, pausedBy: null, pauseReason: null };
+    const nothing = { pending: 0, running: 0, nextDueAt: null, pausedAt: null, pausedUntil: null, pausedBy: null, pauseReason: null, breaker: "closed" };
     const unlimited = { concurrency: null, concurrencyByKey: false, rateLimit: null, rateMs: null, tokens: null, blockedUntil: null };
     expect(await test.outbox.types()).toEqual([
       { type: "limited", ...nothing, concurrency: 2, concurrencyByKey: true, rateLimit: 10, rateMs: 60_000, tokens: 3, blockedUntil: later },

@@ -92,7 +92,7 @@ async function lostJob(): Promise<Lease> {
 const doneOf = (lease: Lease, result = '"done"'): Settlement => ({ lease, status: "done", delayMs: null, counted: true, result, entry: null });
 const deadOf = (lease: Lease): Settlement => ({ lease, status: "error", delayMs: null, counted: true, result: null, entry: { outcome: "dead", errorClass: "E", message: "m", stack: null } });
 const claimed = (lease: Lease): ClaimedJob => ({
-  ...{ id: lease.jobId, type: "work", payload: {}, priority: 0, attempt: 1, maxAttempts: 3, owner: null, orderingKey: null, lastError: null, suspect: false, lease },
+  ...{ id: lease.jobId, type: "work", payload: {}, priority: 0, attempt: 1, maxAttempts: 3, owner: null, orderingKey: null, lastError: null, suspect: false, checkpoint: null, version: 1, lease },
   ...{ runAt: new Date(), createdAt: new Date(), startedAt: new Date() },
 });
 const beginning: Cursor = { runAt: "-infinity", id: "00000000-0000-0000-0000-000000000000" };
@@ -178,7 +178,7 @@ describe("a settlement whose first answer was lost", () => {
   const outcomes: Record<"done" | "retried" | "dead" | "released", Outcome> = {
     done: { kind: "done", result: null },
     retried: { kind: "retried", failure, delayMs: 0, timedOut: false, typeWaitsMs: null },
-    dead: { kind: "dead", failure, timedOut: false },
+    dead: { kind: "dead", failure, timedOut: false, final: true },
     released: { kind: "released" },
   };
   const kinds = Object.keys(outcomes) as (keyof typeof outcomes)[]; // the keys above
@@ -215,7 +215,7 @@ describe("a settlement whose first answer was lost", () => {
 
 describe("ctx.complete", () => {
   const complete = (database: Database, lease: Lease) =>
-    completeJob(database, claimed(lease), async (tx) => {
+    completeJob(database, (work) => database.transaction(work), claimed(lease), async (tx) => {
       await tx.query("insert into effects values ($1)", [lease.jobId]);
       return { value: "complete", result: null };
     });

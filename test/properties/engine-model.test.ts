@@ -116,7 +116,7 @@ async function agree(model: Model, { names, ended, leases }: World): Promise<voi
 
 const outcomeOf = (outcome: ModelOutcome): Outcome => {
   if (outcome === "done") return { kind: "done", result: '{"ok":true}' };
-  if (outcome === "dead") return { kind: "dead", failure, timedOut: false };
+  if (outcome === "dead") return { kind: "dead", failure, timedOut: false, final: true };
   if (outcome === "released") return { kind: "released" };
   return { kind: "retried", failure, delayMs: outcome === "retried" ? 0 : 3_600_000, timedOut: false, typeWaitsMs: null };
 };
@@ -247,7 +247,7 @@ const steps = {
       const [picked] = pick(model, world, [{ nth }]);
       if (picked === undefined) return "complete nothing";
       const { lease } = picked;
-      const completing = completeJob(test.database, lease.job, async (tx) => {
+      const completing = completeJob(test.database, (work) => test.database.transaction(work), lease.job, async (tx) => {
         await tx.query("insert into effects values ($1)", [lease.job.id]);
         if (fails) throw new Error("half way");
         return { value: "complete", result: null };

@@ -57,7 +57,7 @@ describe("handlers", () => {
     const own = { type: "email.send", load: () => Promise.reject(new Error("not loaded here")) };
     const settings = { ...(await loadSettings(folder)), handlers: [own] };
     const handlers = handlersOf(settings);
-    expect(handlers.map(typeOf).sort()).toEqual(["data.sync", "email.send", "notification.send", "pdf.generate"]);
+    expect(handlers.map(typeOf).sort()).toEqual(["audit.log", "data.sync", "email.send", "notification.deliver", "notification.send", "pdf.generate", "webhook.send"]);
     expect(handlers).toContain(own);
   });
 

@@ -402,13 +402,15 @@ export const ModelName = {
   Outbox: 'Outbox',
   OutboxWorker: 'OutboxWorker',
   OutboxAttempt: 'OutboxAttempt',
+  OutboxEffect: 'OutboxEffect',
   OutboxAction: 'OutboxAction',
   OutboxType: 'OutboxType',
   OutboxSchedule: 'OutboxSchedule',
   OutboxSlot: 'OutboxSlot',
   OutboxKeyLock: 'OutboxKeyLock',
   OutboxUnpromoted: 'OutboxUnpromoted',
-  Notification: 'Notification'
+  Notification: 'Notification',
+  AuditLog: 'AuditLog'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -424,7 +426,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "proposal" | "proposalCopy" | "outbox" | "outboxWorker" | "outboxAttempt" | "outboxAction" | "outboxType" | "outboxSchedule" | "outboxSlot" | "outboxKeyLock" | "outboxUnpromoted" | "notification"
+    modelProps: "proposal" | "proposalCopy" | "outbox" | "outboxWorker" | "outboxAttempt" | "outboxEffect" | "outboxAction" | "outboxType" | "outboxSchedule" | "outboxSlot" | "outboxKeyLock" | "outboxUnpromoted" | "notification" | "auditLog"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -795,6 +797,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.OutboxAttemptCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.OutboxAttemptCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxEffect: {
+      payload: Prisma.$OutboxEffectPayload<ExtArgs>
+      fields: Prisma.OutboxEffectFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxEffectFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxEffectFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxEffectFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxEffectFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload>
+        }
+        findMany: {
+          args: Prisma.OutboxEffectFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload>[]
+        }
+        create: {
+          args: Prisma.OutboxEffectCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload>
+        }
+        createMany: {
+          args: Prisma.OutboxEffectCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxEffectCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxEffectDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload>
+        }
+        update: {
+          args: Prisma.OutboxEffectUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxEffectDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxEffectUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxEffectUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxEffectUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEffectPayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxEffectAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxEffect>
+        }
+        groupBy: {
+          args: Prisma.OutboxEffectGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxEffectGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxEffectCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxEffectCountAggregateOutputType> | number
         }
       }
     }
@@ -1316,6 +1392,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    AuditLog: {
+      payload: Prisma.$AuditLogPayload<ExtArgs>
+      fields: Prisma.AuditLogFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.AuditLogFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.AuditLogFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload>
+        }
+        findFirst: {
+          args: Prisma.AuditLogFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.AuditLogFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload>
+        }
+        findMany: {
+          args: Prisma.AuditLogFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload>[]
+        }
+        create: {
+          args: Prisma.AuditLogCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload>
+        }
+        createMany: {
+          args: Prisma.AuditLogCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.AuditLogCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload>[]
+        }
+        delete: {
+          args: Prisma.AuditLogDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload>
+        }
+        update: {
+          args: Prisma.AuditLogUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload>
+        }
+        deleteMany: {
+          args: Prisma.AuditLogDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.AuditLogUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.AuditLogUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload>[]
+        }
+        upsert: {
+          args: Prisma.AuditLogUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditLogPayload>
+        }
+        aggregate: {
+          args: Prisma.AuditLogAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateAuditLog>
+        }
+        groupBy: {
+          args: Prisma.AuditLogGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AuditLogGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.AuditLogCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AuditLogCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -1403,7 +1553,11 @@ export const OutboxScalarFieldEnum = {
   orderingKey: 'orderingKey',
   sequence: 'sequence',
   blockOnDead: 'blockOnDead',
-  concurrencyKey: 'concurrencyKey'
+  concurrencyKey: 'concurrencyKey',
+  version: 'version',
+  checkpoint: 'checkpoint',
+  progress: 'progress',
+  progressNote: 'progressNote'
 } as const
 
 export type OutboxScalarFieldEnum = (typeof OutboxScalarFieldEnum)[keyof typeof OutboxScalarFieldEnum]
@@ -1440,6 +1594,19 @@ export const OutboxAttemptScalarFieldEnum = {
 export type OutboxAttemptScalarFieldEnum = (typeof OutboxAttemptScalarFieldEnum)[keyof typeof OutboxAttemptScalarFieldEnum]
 
 
+export const OutboxEffectScalarFieldEnum = {
+  jobId: 'jobId',
+  name: 'name',
+  state: 'state',
+  attempt: 'attempt',
+  beganAt: 'beganAt',
+  endedAt: 'endedAt',
+  result: 'result'
+} as const
+
+export type OutboxEffectScalarFieldEnum = (typeof OutboxEffectScalarFieldEnum)[keyof typeof OutboxEffectScalarFieldEnum]
+
+
 export const OutboxActionScalarFieldEnum = {
   id: 'id',
   at: 'at',
@@ -1467,6 +1634,8 @@ export const OutboxTypeScalarFieldEnum = {
   tokens: 'tokens',
   refilledAt: 'refilledAt',
   blockedUntil: 'blockedUntil',
+  breakerOpened: 'breakerOpened',
+  breakerUntil: 'breakerUntil',
   lastKey: 'lastKey'
 } as const
 
@@ -1525,6 +1694,20 @@ export const NotificationScalarFieldEnum = {
 } as const
 
 export type NotificationScalarFieldEnum = (typeof NotificationScalarFieldEnum)[keyof typeof NotificationScalarFieldEnum]
+
+
+export const AuditLogScalarFieldEnum = {
+  id: 'id',
+  at: 'at',
+  event: 'event',
+  actor: 'actor',
+  subject: 'subject',
+  data: 'data',
+  jobId: 'jobId',
+  enqueuedAt: 'enqueuedAt'
+} as const
+
+export type AuditLogScalarFieldEnum = (typeof AuditLogScalarFieldEnum)[keyof typeof AuditLogScalarFieldEnum]
 
 
 export const SortOrder = {
@@ -1827,6 +2010,7 @@ export type GlobalOmitConfig = {
   outbox?: Prisma.OutboxOmit
   outboxWorker?: Prisma.OutboxWorkerOmit
   outboxAttempt?: Prisma.OutboxAttemptOmit
+  outboxEffect?: Prisma.OutboxEffectOmit
   outboxAction?: Prisma.OutboxActionOmit
   outboxType?: Prisma.OutboxTypeOmit
   outboxSchedule?: Prisma.OutboxScheduleOmit
@@ -1834,6 +2018,7 @@ export type GlobalOmitConfig = {
   outboxKeyLock?: Prisma.OutboxKeyLockOmit
   outboxUnpromoted?: Prisma.OutboxUnpromotedOmit
   notification?: Prisma.NotificationOmit
+  auditLog?: Prisma.AuditLogOmit
 }
 
 /* Types for Logging */

@@ -56,13 +56,15 @@ export const ModelName = {
   Outbox: 'Outbox',
   OutboxWorker: 'OutboxWorker',
   OutboxAttempt: 'OutboxAttempt',
+  OutboxEffect: 'OutboxEffect',
   OutboxAction: 'OutboxAction',
   OutboxType: 'OutboxType',
   OutboxSchedule: 'OutboxSchedule',
   OutboxSlot: 'OutboxSlot',
   OutboxKeyLock: 'OutboxKeyLock',
   OutboxUnpromoted: 'OutboxUnpromoted',
-  Notification: 'Notification'
+  Notification: 'Notification',
+  AuditLog: 'AuditLog'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -129,7 +131,11 @@ export const OutboxScalarFieldEnum = {
   orderingKey: 'orderingKey',
   sequence: 'sequence',
   blockOnDead: 'blockOnDead',
-  concurrencyKey: 'concurrencyKey'
+  concurrencyKey: 'concurrencyKey',
+  version: 'version',
+  checkpoint: 'checkpoint',
+  progress: 'progress',
+  progressNote: 'progressNote'
 } as const
 
 export type OutboxScalarFieldEnum = (typeof OutboxScalarFieldEnum)[keyof typeof OutboxScalarFieldEnum]
@@ -166,6 +172,19 @@ export const OutboxAttemptScalarFieldEnum = {
 export type OutboxAttemptScalarFieldEnum = (typeof OutboxAttemptScalarFieldEnum)[keyof typeof OutboxAttemptScalarFieldEnum]
 
 
+export const OutboxEffectScalarFieldEnum = {
+  jobId: 'jobId',
+  name: 'name',
+  state: 'state',
+  attempt: 'attempt',
+  beganAt: 'beganAt',
+  endedAt: 'endedAt',
+  result: 'result'
+} as const
+
+export type OutboxEffectScalarFieldEnum = (typeof OutboxEffectScalarFieldEnum)[keyof typeof OutboxEffectScalarFieldEnum]
+
+
 export const OutboxActionScalarFieldEnum = {
   id: 'id',
   at: 'at',
@@ -193,6 +212,8 @@ export const OutboxTypeScalarFieldEnum = {
   tokens: 'tokens',
   refilledAt: 'refilledAt',
   blockedUntil: 'blockedUntil',
+  breakerOpened: 'breakerOpened',
+  breakerUntil: 'breakerUntil',
   lastKey: 'lastKey'
 } as const
 
@@ -251,6 +272,20 @@ export const NotificationScalarFieldEnum = {
 } as const
 
 export type NotificationScalarFieldEnum = (typeof NotificationScalarFieldEnum)[keyof typeof NotificationScalarFieldEnum]
+
+
+export const AuditLogScalarFieldEnum = {
+  id: 'id',
+  at: 'at',
+  event: 'event',
+  actor: 'actor',
+  subject: 'subject',
+  data: 'data',
+  jobId: 'jobId',
+  enqueuedAt: 'enqueuedAt'
+} as const
+
+export type AuditLogScalarFieldEnum = (typeof AuditLogScalarFieldEnum)[keyof typeof AuditLogScalarFieldEnum]
 
 
 export const SortOrder = {

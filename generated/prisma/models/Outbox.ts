@@ -33,6 +33,8 @@ export type OutboxAvgAggregateOutputType = {
   maxAttempts: number | null
   leaseToken: number | null
   sequence: number | null
+  version: number | null
+  progress: number | null
 }
 
 export type OutboxSumAggregateOutputType = {
@@ -41,6 +43,8 @@ export type OutboxSumAggregateOutputType = {
   maxAttempts: number | null
   leaseToken: bigint | null
   sequence: bigint | null
+  version: number | null
+  progress: number | null
 }
 
 export type OutboxMinAggregateOutputType = {
@@ -67,6 +71,9 @@ export type OutboxMinAggregateOutputType = {
   sequence: bigint | null
   blockOnDead: boolean | null
   concurrencyKey: string | null
+  version: number | null
+  progress: number | null
+  progressNote: string | null
 }
 
 export type OutboxMaxAggregateOutputType = {
@@ -93,6 +100,9 @@ export type OutboxMaxAggregateOutputType = {
   sequence: bigint | null
   blockOnDead: boolean | null
   concurrencyKey: string | null
+  version: number | null
+  progress: number | null
+  progressNote: string | null
 }
 
 export type OutboxCountAggregateOutputType = {
@@ -121,6 +131,10 @@ export type OutboxCountAggregateOutputType = {
   sequence: number
   blockOnDead: number
   concurrencyKey: number
+  version: number
+  checkpoint: number
+  progress: number
+  progressNote: number
   _all: number
 }
 
@@ -131,6 +145,8 @@ export type OutboxAvgAggregateInputType = {
   maxAttempts?: true
   leaseToken?: true
   sequence?: true
+  version?: true
+  progress?: true
 }
 
 export type OutboxSumAggregateInputType = {
@@ -139,6 +155,8 @@ export type OutboxSumAggregateInputType = {
   maxAttempts?: true
   leaseToken?: true
   sequence?: true
+  version?: true
+  progress?: true
 }
 
 export type OutboxMinAggregateInputType = {
@@ -165,6 +183,9 @@ export type OutboxMinAggregateInputType = {
   sequence?: true
   blockOnDead?: true
   concurrencyKey?: true
+  version?: true
+  progress?: true
+  progressNote?: true
 }
 
 export type OutboxMaxAggregateInputType = {
@@ -191,6 +212,9 @@ export type OutboxMaxAggregateInputType = {
   sequence?: true
   blockOnDead?: true
   concurrencyKey?: true
+  version?: true
+  progress?: true
+  progressNote?: true
 }
 
 export type OutboxCountAggregateInputType = {
@@ -219,6 +243,10 @@ export type OutboxCountAggregateInputType = {
   sequence?: true
   blockOnDead?: true
   concurrencyKey?: true
+  version?: true
+  checkpoint?: true
+  progress?: true
+  progressNote?: true
   _all?: true
 }
 
@@ -334,6 +362,10 @@ export type OutboxGroupByOutputType = {
   sequence: bigint | null
   blockOnDead: boolean
   concurrencyKey: string | null
+  version: number
+  checkpoint: runtime.JsonValue | null
+  progress: number | null
+  progressNote: string | null
   _count: OutboxCountAggregateOutputType | null
   _avg: OutboxAvgAggregateOutputType | null
   _sum: OutboxSumAggregateOutputType | null
@@ -385,7 +417,12 @@ export type OutboxWhereInput = {
   sequence?: Prisma.BigIntNullableFilter<"Outbox"> | bigint | number | null
   blockOnDead?: Prisma.BoolFilter<"Outbox"> | boolean
   concurrencyKey?: Prisma.StringNullableFilter<"Outbox"> | string | null
+  version?: Prisma.IntFilter<"Outbox"> | number
+  checkpoint?: Prisma.JsonNullableFilter<"Outbox">
+  progress?: Prisma.IntNullableFilter<"Outbox"> | number | null
+  progressNote?: Prisma.StringNullableFilter<"Outbox"> | string | null
   attemptLog?: Prisma.OutboxAttemptListRelationFilter
+  effects?: Prisma.OutboxEffectListRelationFilter
 }
 
 export type OutboxOrderByWithRelationInput = {
@@ -414,7 +451,12 @@ export type OutboxOrderByWithRelationInput = {
   sequence?: Prisma.SortOrderInput | Prisma.SortOrder
   blockOnDead?: Prisma.SortOrder
   concurrencyKey?: Prisma.SortOrderInput | Prisma.SortOrder
+  version?: Prisma.SortOrder
+  checkpoint?: Prisma.SortOrderInput | Prisma.SortOrder
+  progress?: Prisma.SortOrderInput | Prisma.SortOrder
+  progressNote?: Prisma.SortOrderInput | Prisma.SortOrder
   attemptLog?: Prisma.OutboxAttemptOrderByRelationAggregateInput
+  effects?: Prisma.OutboxEffectOrderByRelationAggregateInput
 }
 
 export type OutboxWhereUniqueInput = Prisma.AtLeast<{
@@ -446,7 +488,12 @@ export type OutboxWhereUniqueInput = Prisma.AtLeast<{
   sequence?: Prisma.BigIntNullableFilter<"Outbox"> | bigint | number | null
   blockOnDead?: Prisma.BoolFilter<"Outbox"> | boolean
   concurrencyKey?: Prisma.StringNullableFilter<"Outbox"> | string | null
+  version?: Prisma.IntFilter<"Outbox"> | number
+  checkpoint?: Prisma.JsonNullableFilter<"Outbox">
+  progress?: Prisma.IntNullableFilter<"Outbox"> | number | null
+  progressNote?: Prisma.StringNullableFilter<"Outbox"> | string | null
   attemptLog?: Prisma.OutboxAttemptListRelationFilter
+  effects?: Prisma.OutboxEffectListRelationFilter
 }, "id">
 
 export type OutboxOrderByWithAggregationInput = {
@@ -475,6 +522,10 @@ export type OutboxOrderByWithAggregationInput = {
   sequence?: Prisma.SortOrderInput | Prisma.SortOrder
   blockOnDead?: Prisma.SortOrder
   concurrencyKey?: Prisma.SortOrderInput | Prisma.SortOrder
+  version?: Prisma.SortOrder
+  checkpoint?: Prisma.SortOrderInput | Prisma.SortOrder
+  progress?: Prisma.SortOrderInput | Prisma.SortOrder
+  progressNote?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.OutboxCountOrderByAggregateInput
   _avg?: Prisma.OutboxAvgOrderByAggregateInput
   _max?: Prisma.OutboxMaxOrderByAggregateInput
@@ -511,6 +562,10 @@ export type OutboxScalarWhereWithAggregatesInput = {
   sequence?: Prisma.BigIntNullableWithAggregatesFilter<"Outbox"> | bigint | number | null
   blockOnDead?: Prisma.BoolWithAggregatesFilter<"Outbox"> | boolean
   concurrencyKey?: Prisma.StringNullableWithAggregatesFilter<"Outbox"> | string | null
+  version?: Prisma.IntWithAggregatesFilter<"Outbox"> | number
+  checkpoint?: Prisma.JsonNullableWithAggregatesFilter<"Outbox">
+  progress?: Prisma.IntNullableWithAggregatesFilter<"Outbox"> | number | null
+  progressNote?: Prisma.StringNullableWithAggregatesFilter<"Outbox"> | string | null
 }
 
 export type OutboxCreateInput = {
@@ -539,7 +594,12 @@ export type OutboxCreateInput = {
   sequence?: bigint | number | null
   blockOnDead?: boolean
   concurrencyKey?: string | null
+  version?: number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: number | null
+  progressNote?: string | null
   attemptLog?: Prisma.OutboxAttemptCreateNestedManyWithoutJobInput
+  effects?: Prisma.OutboxEffectCreateNestedManyWithoutJobInput
 }
 
 export type OutboxUncheckedCreateInput = {
@@ -568,7 +628,12 @@ export type OutboxUncheckedCreateInput = {
   sequence?: bigint | number | null
   blockOnDead?: boolean
   concurrencyKey?: string | null
+  version?: number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: number | null
+  progressNote?: string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedCreateNestedManyWithoutJobInput
+  effects?: Prisma.OutboxEffectUncheckedCreateNestedManyWithoutJobInput
 }
 
 export type OutboxUpdateInput = {
@@ -597,7 +662,12 @@ export type OutboxUpdateInput = {
   sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
   concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUpdateManyWithoutJobNestedInput
+  effects?: Prisma.OutboxEffectUpdateManyWithoutJobNestedInput
 }
 
 export type OutboxUncheckedUpdateInput = {
@@ -626,7 +696,12 @@ export type OutboxUncheckedUpdateInput = {
   sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
   concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedUpdateManyWithoutJobNestedInput
+  effects?: Prisma.OutboxEffectUncheckedUpdateManyWithoutJobNestedInput
 }
 
 export type OutboxCreateManyInput = {
@@ -655,6 +730,10 @@ export type OutboxCreateManyInput = {
   sequence?: bigint | number | null
   blockOnDead?: boolean
   concurrencyKey?: string | null
+  version?: number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: number | null
+  progressNote?: string | null
 }
 
 export type OutboxUpdateManyMutationInput = {
@@ -683,6 +762,10 @@ export type OutboxUpdateManyMutationInput = {
   sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
   concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxUncheckedUpdateManyInput = {
@@ -711,6 +794,10 @@ export type OutboxUncheckedUpdateManyInput = {
   sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
   concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxCountOrderByAggregateInput = {
@@ -739,6 +826,10 @@ export type OutboxCountOrderByAggregateInput = {
   sequence?: Prisma.SortOrder
   blockOnDead?: Prisma.SortOrder
   concurrencyKey?: Prisma.SortOrder
+  version?: Prisma.SortOrder
+  checkpoint?: Prisma.SortOrder
+  progress?: Prisma.SortOrder
+  progressNote?: Prisma.SortOrder
 }
 
 export type OutboxAvgOrderByAggregateInput = {
@@ -747,6 +838,8 @@ export type OutboxAvgOrderByAggregateInput = {
   maxAttempts?: Prisma.SortOrder
   leaseToken?: Prisma.SortOrder
   sequence?: Prisma.SortOrder
+  version?: Prisma.SortOrder
+  progress?: Prisma.SortOrder
 }
 
 export type OutboxMaxOrderByAggregateInput = {
@@ -773,6 +866,9 @@ export type OutboxMaxOrderByAggregateInput = {
   sequence?: Prisma.SortOrder
   blockOnDead?: Prisma.SortOrder
   concurrencyKey?: Prisma.SortOrder
+  version?: Prisma.SortOrder
+  progress?: Prisma.SortOrder
+  progressNote?: Prisma.SortOrder
 }
 
 export type OutboxMinOrderByAggregateInput = {
@@ -799,6 +895,9 @@ export type OutboxMinOrderByAggregateInput = {
   sequence?: Prisma.SortOrder
   blockOnDead?: Prisma.SortOrder
   concurrencyKey?: Prisma.SortOrder
+  version?: Prisma.SortOrder
+  progress?: Prisma.SortOrder
+  progressNote?: Prisma.SortOrder
 }
 
 export type OutboxSumOrderByAggregateInput = {
@@ -807,6 +906,8 @@ export type OutboxSumOrderByAggregateInput = {
   maxAttempts?: Prisma.SortOrder
   leaseToken?: Prisma.SortOrder
   sequence?: Prisma.SortOrder
+  version?: Prisma.SortOrder
+  progress?: Prisma.SortOrder
 }
 
 export type OutboxScalarRelationFilter = {
@@ -834,6 +935,14 @@ export type BoolFieldUpdateOperationsInput = {
   set?: boolean
 }
 
+export type NullableIntFieldUpdateOperationsInput = {
+  set?: number | null
+  increment?: number
+  decrement?: number
+  multiply?: number
+  divide?: number
+}
+
 export type OutboxCreateNestedOneWithoutAttemptLogInput = {
   create?: Prisma.XOR<Prisma.OutboxCreateWithoutAttemptLogInput, Prisma.OutboxUncheckedCreateWithoutAttemptLogInput>
   connectOrCreate?: Prisma.OutboxCreateOrConnectWithoutAttemptLogInput
@@ -846,6 +955,20 @@ export type OutboxUpdateOneRequiredWithoutAttemptLogNestedInput = {
   upsert?: Prisma.OutboxUpsertWithoutAttemptLogInput
   connect?: Prisma.OutboxWhereUniqueInput
   update?: Prisma.XOR<Prisma.XOR<Prisma.OutboxUpdateToOneWithWhereWithoutAttemptLogInput, Prisma.OutboxUpdateWithoutAttemptLogInput>, Prisma.OutboxUncheckedUpdateWithoutAttemptLogInput>
+}
+
+export type OutboxCreateNestedOneWithoutEffectsInput = {
+  create?: Prisma.XOR<Prisma.OutboxCreateWithoutEffectsInput, Prisma.OutboxUncheckedCreateWithoutEffectsInput>
+  connectOrCreate?: Prisma.OutboxCreateOrConnectWithoutEffectsInput
+  connect?: Prisma.OutboxWhereUniqueInput
+}
+
+export type OutboxUpdateOneRequiredWithoutEffectsNestedInput = {
+  create?: Prisma.XOR<Prisma.OutboxCreateWithoutEffectsInput, Prisma.OutboxUncheckedCreateWithoutEffectsInput>
+  connectOrCreate?: Prisma.OutboxCreateOrConnectWithoutEffectsInput
+  upsert?: Prisma.OutboxUpsertWithoutEffectsInput
+  connect?: Prisma.OutboxWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.OutboxUpdateToOneWithWhereWithoutEffectsInput, Prisma.OutboxUpdateWithoutEffectsInput>, Prisma.OutboxUncheckedUpdateWithoutEffectsInput>
 }
 
 export type OutboxCreateWithoutAttemptLogInput = {
@@ -874,6 +997,11 @@ export type OutboxCreateWithoutAttemptLogInput = {
   sequence?: bigint | number | null
   blockOnDead?: boolean
   concurrencyKey?: string | null
+  version?: number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: number | null
+  progressNote?: string | null
+  effects?: Prisma.OutboxEffectCreateNestedManyWithoutJobInput
 }
 
 export type OutboxUncheckedCreateWithoutAttemptLogInput = {
@@ -902,6 +1030,11 @@ export type OutboxUncheckedCreateWithoutAttemptLogInput = {
   sequence?: bigint | number | null
   blockOnDead?: boolean
   concurrencyKey?: string | null
+  version?: number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: number | null
+  progressNote?: string | null
+  effects?: Prisma.OutboxEffectUncheckedCreateNestedManyWithoutJobInput
 }
 
 export type OutboxCreateOrConnectWithoutAttemptLogInput = {
@@ -946,6 +1079,11 @@ export type OutboxUpdateWithoutAttemptLogInput = {
   sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
   concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  effects?: Prisma.OutboxEffectUpdateManyWithoutJobNestedInput
 }
 
 export type OutboxUncheckedUpdateWithoutAttemptLogInput = {
@@ -974,6 +1112,159 @@ export type OutboxUncheckedUpdateWithoutAttemptLogInput = {
   sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
   concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  effects?: Prisma.OutboxEffectUncheckedUpdateManyWithoutJobNestedInput
+}
+
+export type OutboxCreateWithoutEffectsInput = {
+  id?: string
+  type: string
+  payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: string
+  priority?: number
+  attempts?: number
+  maxAttempts?: number
+  runAt?: Date | string
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  startedAt?: Date | string | null
+  finishedAt?: Date | string | null
+  lockedBy?: string | null
+  leaseToken?: bigint | number | null
+  suspect?: boolean
+  lastError?: string | null
+  result?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  owner?: string | null
+  dedupeKey?: string | null
+  dedupeUntil?: Date | string | null
+  dedupeReleased?: boolean
+  orderingKey?: string | null
+  sequence?: bigint | number | null
+  blockOnDead?: boolean
+  concurrencyKey?: string | null
+  version?: number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: number | null
+  progressNote?: string | null
+  attemptLog?: Prisma.OutboxAttemptCreateNestedManyWithoutJobInput
+}
+
+export type OutboxUncheckedCreateWithoutEffectsInput = {
+  id?: string
+  type: string
+  payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: string
+  priority?: number
+  attempts?: number
+  maxAttempts?: number
+  runAt?: Date | string
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  startedAt?: Date | string | null
+  finishedAt?: Date | string | null
+  lockedBy?: string | null
+  leaseToken?: bigint | number | null
+  suspect?: boolean
+  lastError?: string | null
+  result?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  owner?: string | null
+  dedupeKey?: string | null
+  dedupeUntil?: Date | string | null
+  dedupeReleased?: boolean
+  orderingKey?: string | null
+  sequence?: bigint | number | null
+  blockOnDead?: boolean
+  concurrencyKey?: string | null
+  version?: number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: number | null
+  progressNote?: string | null
+  attemptLog?: Prisma.OutboxAttemptUncheckedCreateNestedManyWithoutJobInput
+}
+
+export type OutboxCreateOrConnectWithoutEffectsInput = {
+  where: Prisma.OutboxWhereUniqueInput
+  create: Prisma.XOR<Prisma.OutboxCreateWithoutEffectsInput, Prisma.OutboxUncheckedCreateWithoutEffectsInput>
+}
+
+export type OutboxUpsertWithoutEffectsInput = {
+  update: Prisma.XOR<Prisma.OutboxUpdateWithoutEffectsInput, Prisma.OutboxUncheckedUpdateWithoutEffectsInput>
+  create: Prisma.XOR<Prisma.OutboxCreateWithoutEffectsInput, Prisma.OutboxUncheckedCreateWithoutEffectsInput>
+  where?: Prisma.OutboxWhereInput
+}
+
+export type OutboxUpdateToOneWithWhereWithoutEffectsInput = {
+  where?: Prisma.OutboxWhereInput
+  data: Prisma.XOR<Prisma.OutboxUpdateWithoutEffectsInput, Prisma.OutboxUncheckedUpdateWithoutEffectsInput>
+}
+
+export type OutboxUpdateWithoutEffectsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  priority?: Prisma.IntFieldUpdateOperationsInput | number
+  attempts?: Prisma.IntFieldUpdateOperationsInput | number
+  maxAttempts?: Prisma.IntFieldUpdateOperationsInput | number
+  runAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  startedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  finishedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  lockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  leaseToken?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  suspect?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastError?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  result?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  owner?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  attemptLog?: Prisma.OutboxAttemptUpdateManyWithoutJobNestedInput
+}
+
+export type OutboxUncheckedUpdateWithoutEffectsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  priority?: Prisma.IntFieldUpdateOperationsInput | number
+  attempts?: Prisma.IntFieldUpdateOperationsInput | number
+  maxAttempts?: Prisma.IntFieldUpdateOperationsInput | number
+  runAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  startedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  finishedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  lockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  leaseToken?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  suspect?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastError?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  result?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  owner?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  attemptLog?: Prisma.OutboxAttemptUncheckedUpdateManyWithoutJobNestedInput
 }
 
 
@@ -983,10 +1274,12 @@ export type OutboxUncheckedUpdateWithoutAttemptLogInput = {
 
 export type OutboxCountOutputType = {
   attemptLog: number
+  effects: number
 }
 
 export type OutboxCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   attemptLog?: boolean | OutboxCountOutputTypeCountAttemptLogArgs
+  effects?: boolean | OutboxCountOutputTypeCountEffectsArgs
 }
 
 /**
@@ -1004,6 +1297,13 @@ export type OutboxCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Exten
  */
 export type OutboxCountOutputTypeCountAttemptLogArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   where?: Prisma.OutboxAttemptWhereInput
+}
+
+/**
+ * OutboxCountOutputType without action
+ */
+export type OutboxCountOutputTypeCountEffectsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.OutboxEffectWhereInput
 }
 
 
@@ -1033,7 +1333,12 @@ export type OutboxSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   sequence?: boolean
   blockOnDead?: boolean
   concurrencyKey?: boolean
+  version?: boolean
+  checkpoint?: boolean
+  progress?: boolean
+  progressNote?: boolean
   attemptLog?: boolean | Prisma.Outbox$attemptLogArgs<ExtArgs>
+  effects?: boolean | Prisma.Outbox$effectsArgs<ExtArgs>
   _count?: boolean | Prisma.OutboxCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["outbox"]>
 
@@ -1063,6 +1368,10 @@ export type OutboxSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   sequence?: boolean
   blockOnDead?: boolean
   concurrencyKey?: boolean
+  version?: boolean
+  checkpoint?: boolean
+  progress?: boolean
+  progressNote?: boolean
 }, ExtArgs["result"]["outbox"]>
 
 export type OutboxSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -1091,6 +1400,10 @@ export type OutboxSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   sequence?: boolean
   blockOnDead?: boolean
   concurrencyKey?: boolean
+  version?: boolean
+  checkpoint?: boolean
+  progress?: boolean
+  progressNote?: boolean
 }, ExtArgs["result"]["outbox"]>
 
 export type OutboxSelectScalar = {
@@ -1119,11 +1432,16 @@ export type OutboxSelectScalar = {
   sequence?: boolean
   blockOnDead?: boolean
   concurrencyKey?: boolean
+  version?: boolean
+  checkpoint?: boolean
+  progress?: boolean
+  progressNote?: boolean
 }
 
-export type OutboxOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "type" | "payload" | "status" | "priority" | "attempts" | "maxAttempts" | "runAt" | "createdAt" | "updatedAt" | "startedAt" | "finishedAt" | "lockedBy" | "leaseToken" | "suspect" | "lastError" | "result" | "owner" | "dedupeKey" | "dedupeUntil" | "dedupeReleased" | "orderingKey" | "sequence" | "blockOnDead" | "concurrencyKey", ExtArgs["result"]["outbox"]>
+export type OutboxOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "type" | "payload" | "status" | "priority" | "attempts" | "maxAttempts" | "runAt" | "createdAt" | "updatedAt" | "startedAt" | "finishedAt" | "lockedBy" | "leaseToken" | "suspect" | "lastError" | "result" | "owner" | "dedupeKey" | "dedupeUntil" | "dedupeReleased" | "orderingKey" | "sequence" | "blockOnDead" | "concurrencyKey" | "version" | "checkpoint" | "progress" | "progressNote", ExtArgs["result"]["outbox"]>
 export type OutboxInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   attemptLog?: boolean | Prisma.Outbox$attemptLogArgs<ExtArgs>
+  effects?: boolean | Prisma.Outbox$effectsArgs<ExtArgs>
   _count?: boolean | Prisma.OutboxCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type OutboxIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
@@ -1133,6 +1451,7 @@ export type $OutboxPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
   name: "Outbox"
   objects: {
     attemptLog: Prisma.$OutboxAttemptPayload<ExtArgs>[]
+    effects: Prisma.$OutboxEffectPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1160,6 +1479,10 @@ export type $OutboxPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
     sequence: bigint | null
     blockOnDead: boolean
     concurrencyKey: string | null
+    version: number
+    checkpoint: runtime.JsonValue | null
+    progress: number | null
+    progressNote: string | null
   }, ExtArgs["result"]["outbox"]>
   composites: {}
 }
@@ -1555,6 +1878,7 @@ readonly fields: OutboxFieldRefs;
 export interface Prisma__OutboxClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
   attemptLog<T extends Prisma.Outbox$attemptLogArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Outbox$attemptLogArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$OutboxAttemptPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  effects<T extends Prisma.Outbox$effectsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Outbox$effectsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$OutboxEffectPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1609,6 +1933,10 @@ export interface OutboxFieldRefs {
   readonly sequence: Prisma.FieldRef<"Outbox", 'BigInt'>
   readonly blockOnDead: Prisma.FieldRef<"Outbox", 'Boolean'>
   readonly concurrencyKey: Prisma.FieldRef<"Outbox", 'String'>
+  readonly version: Prisma.FieldRef<"Outbox", 'Int'>
+  readonly checkpoint: Prisma.FieldRef<"Outbox", 'Json'>
+  readonly progress: Prisma.FieldRef<"Outbox", 'Int'>
+  readonly progressNote: Prisma.FieldRef<"Outbox", 'String'>
 }
     
 
@@ -2023,6 +2351,30 @@ export type Outbox$attemptLogArgs<ExtArgs extends runtime.Types.Extensions.Inter
   take?: number
   skip?: number
   distinct?: Prisma.OutboxAttemptScalarFieldEnum | Prisma.OutboxAttemptScalarFieldEnum[]
+}
+
+/**
+ * Outbox.effects
+ */
+export type Outbox$effectsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the OutboxEffect
+   */
+  select?: Prisma.OutboxEffectSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the OutboxEffect
+   */
+  omit?: Prisma.OutboxEffectOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxEffectInclude<ExtArgs> | null
+  where?: Prisma.OutboxEffectWhereInput
+  orderBy?: Prisma.OutboxEffectOrderByWithRelationInput | Prisma.OutboxEffectOrderByWithRelationInput[]
+  cursor?: Prisma.OutboxEffectWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.OutboxEffectScalarFieldEnum | Prisma.OutboxEffectScalarFieldEnum[]
 }
 
 /**

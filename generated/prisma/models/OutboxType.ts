@@ -31,6 +31,7 @@ export type OutboxTypeAvgAggregateOutputType = {
   rateLimit: number | null
   rateMs: number | null
   tokens: number | null
+  breakerOpened: number | null
 }
 
 export type OutboxTypeSumAggregateOutputType = {
@@ -38,6 +39,7 @@ export type OutboxTypeSumAggregateOutputType = {
   rateLimit: number | null
   rateMs: bigint | null
   tokens: number | null
+  breakerOpened: number | null
 }
 
 export type OutboxTypeMinAggregateOutputType = {
@@ -53,6 +55,8 @@ export type OutboxTypeMinAggregateOutputType = {
   tokens: number | null
   refilledAt: Date | null
   blockedUntil: Date | null
+  breakerOpened: number | null
+  breakerUntil: Date | null
   lastKey: string | null
 }
 
@@ -69,6 +73,8 @@ export type OutboxTypeMaxAggregateOutputType = {
   tokens: number | null
   refilledAt: Date | null
   blockedUntil: Date | null
+  breakerOpened: number | null
+  breakerUntil: Date | null
   lastKey: string | null
 }
 
@@ -85,6 +91,8 @@ export type OutboxTypeCountAggregateOutputType = {
   tokens: number
   refilledAt: number
   blockedUntil: number
+  breakerOpened: number
+  breakerUntil: number
   lastKey: number
   _all: number
 }
@@ -95,6 +103,7 @@ export type OutboxTypeAvgAggregateInputType = {
   rateLimit?: true
   rateMs?: true
   tokens?: true
+  breakerOpened?: true
 }
 
 export type OutboxTypeSumAggregateInputType = {
@@ -102,6 +111,7 @@ export type OutboxTypeSumAggregateInputType = {
   rateLimit?: true
   rateMs?: true
   tokens?: true
+  breakerOpened?: true
 }
 
 export type OutboxTypeMinAggregateInputType = {
@@ -117,6 +127,8 @@ export type OutboxTypeMinAggregateInputType = {
   tokens?: true
   refilledAt?: true
   blockedUntil?: true
+  breakerOpened?: true
+  breakerUntil?: true
   lastKey?: true
 }
 
@@ -133,6 +145,8 @@ export type OutboxTypeMaxAggregateInputType = {
   tokens?: true
   refilledAt?: true
   blockedUntil?: true
+  breakerOpened?: true
+  breakerUntil?: true
   lastKey?: true
 }
 
@@ -149,6 +163,8 @@ export type OutboxTypeCountAggregateInputType = {
   tokens?: true
   refilledAt?: true
   blockedUntil?: true
+  breakerOpened?: true
+  breakerUntil?: true
   lastKey?: true
   _all?: true
 }
@@ -252,6 +268,8 @@ export type OutboxTypeGroupByOutputType = {
   tokens: number | null
   refilledAt: Date | null
   blockedUntil: Date | null
+  breakerOpened: number
+  breakerUntil: Date | null
   lastKey: string | null
   _count: OutboxTypeCountAggregateOutputType | null
   _avg: OutboxTypeAvgAggregateOutputType | null
@@ -291,6 +309,8 @@ export type OutboxTypeWhereInput = {
   tokens?: Prisma.FloatNullableFilter<"OutboxType"> | number | null
   refilledAt?: Prisma.DateTimeNullableFilter<"OutboxType"> | Date | string | null
   blockedUntil?: Prisma.DateTimeNullableFilter<"OutboxType"> | Date | string | null
+  breakerOpened?: Prisma.IntFilter<"OutboxType"> | number
+  breakerUntil?: Prisma.DateTimeNullableFilter<"OutboxType"> | Date | string | null
   lastKey?: Prisma.StringNullableFilter<"OutboxType"> | string | null
 }
 
@@ -307,6 +327,8 @@ export type OutboxTypeOrderByWithRelationInput = {
   tokens?: Prisma.SortOrderInput | Prisma.SortOrder
   refilledAt?: Prisma.SortOrderInput | Prisma.SortOrder
   blockedUntil?: Prisma.SortOrderInput | Prisma.SortOrder
+  breakerOpened?: Prisma.SortOrder
+  breakerUntil?: Prisma.SortOrderInput | Prisma.SortOrder
   lastKey?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
@@ -326,6 +348,8 @@ export type OutboxTypeWhereUniqueInput = Prisma.AtLeast<{
   tokens?: Prisma.FloatNullableFilter<"OutboxType"> | number | null
   refilledAt?: Prisma.DateTimeNullableFilter<"OutboxType"> | Date | string | null
   blockedUntil?: Prisma.DateTimeNullableFilter<"OutboxType"> | Date | string | null
+  breakerOpened?: Prisma.IntFilter<"OutboxType"> | number
+  breakerUntil?: Prisma.DateTimeNullableFilter<"OutboxType"> | Date | string | null
   lastKey?: Prisma.StringNullableFilter<"OutboxType"> | string | null
 }, "type">
 
@@ -342,6 +366,8 @@ export type OutboxTypeOrderByWithAggregationInput = {
   tokens?: Prisma.SortOrderInput | Prisma.SortOrder
   refilledAt?: Prisma.SortOrderInput | Prisma.SortOrder
   blockedUntil?: Prisma.SortOrderInput | Prisma.SortOrder
+  breakerOpened?: Prisma.SortOrder
+  breakerUntil?: Prisma.SortOrderInput | Prisma.SortOrder
   lastKey?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.OutboxTypeCountOrderByAggregateInput
   _avg?: Prisma.OutboxTypeAvgOrderByAggregateInput
@@ -366,6 +392,8 @@ export type OutboxTypeScalarWhereWithAggregatesInput = {
   tokens?: Prisma.FloatNullableWithAggregatesFilter<"OutboxType"> | number | null
   refilledAt?: Prisma.DateTimeNullableWithAggregatesFilter<"OutboxType"> | Date | string | null
   blockedUntil?: Prisma.DateTimeNullableWithAggregatesFilter<"OutboxType"> | Date | string | null
+  breakerOpened?: Prisma.IntWithAggregatesFilter<"OutboxType"> | number
+  breakerUntil?: Prisma.DateTimeNullableWithAggregatesFilter<"OutboxType"> | Date | string | null
   lastKey?: Prisma.StringNullableWithAggregatesFilter<"OutboxType"> | string | null
 }
 
@@ -382,6 +410,8 @@ export type OutboxTypeCreateInput = {
   tokens?: number | null
   refilledAt?: Date | string | null
   blockedUntil?: Date | string | null
+  breakerOpened?: number
+  breakerUntil?: Date | string | null
   lastKey?: string | null
 }
 
@@ -398,6 +428,8 @@ export type OutboxTypeUncheckedCreateInput = {
   tokens?: number | null
   refilledAt?: Date | string | null
   blockedUntil?: Date | string | null
+  breakerOpened?: number
+  breakerUntil?: Date | string | null
   lastKey?: string | null
 }
 
@@ -414,6 +446,8 @@ export type OutboxTypeUpdateInput = {
   tokens?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   refilledAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   blockedUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  breakerOpened?: Prisma.IntFieldUpdateOperationsInput | number
+  breakerUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
@@ -430,6 +464,8 @@ export type OutboxTypeUncheckedUpdateInput = {
   tokens?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   refilledAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   blockedUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  breakerOpened?: Prisma.IntFieldUpdateOperationsInput | number
+  breakerUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
@@ -446,6 +482,8 @@ export type OutboxTypeCreateManyInput = {
   tokens?: number | null
   refilledAt?: Date | string | null
   blockedUntil?: Date | string | null
+  breakerOpened?: number
+  breakerUntil?: Date | string | null
   lastKey?: string | null
 }
 
@@ -462,6 +500,8 @@ export type OutboxTypeUpdateManyMutationInput = {
   tokens?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   refilledAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   blockedUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  breakerOpened?: Prisma.IntFieldUpdateOperationsInput | number
+  breakerUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
@@ -478,6 +518,8 @@ export type OutboxTypeUncheckedUpdateManyInput = {
   tokens?: Prisma.NullableFloatFieldUpdateOperationsInput | number | null
   refilledAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   blockedUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  breakerOpened?: Prisma.IntFieldUpdateOperationsInput | number
+  breakerUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
@@ -494,6 +536,8 @@ export type OutboxTypeCountOrderByAggregateInput = {
   tokens?: Prisma.SortOrder
   refilledAt?: Prisma.SortOrder
   blockedUntil?: Prisma.SortOrder
+  breakerOpened?: Prisma.SortOrder
+  breakerUntil?: Prisma.SortOrder
   lastKey?: Prisma.SortOrder
 }
 
@@ -502,6 +546,7 @@ export type OutboxTypeAvgOrderByAggregateInput = {
   rateLimit?: Prisma.SortOrder
   rateMs?: Prisma.SortOrder
   tokens?: Prisma.SortOrder
+  breakerOpened?: Prisma.SortOrder
 }
 
 export type OutboxTypeMaxOrderByAggregateInput = {
@@ -517,6 +562,8 @@ export type OutboxTypeMaxOrderByAggregateInput = {
   tokens?: Prisma.SortOrder
   refilledAt?: Prisma.SortOrder
   blockedUntil?: Prisma.SortOrder
+  breakerOpened?: Prisma.SortOrder
+  breakerUntil?: Prisma.SortOrder
   lastKey?: Prisma.SortOrder
 }
 
@@ -533,6 +580,8 @@ export type OutboxTypeMinOrderByAggregateInput = {
   tokens?: Prisma.SortOrder
   refilledAt?: Prisma.SortOrder
   blockedUntil?: Prisma.SortOrder
+  breakerOpened?: Prisma.SortOrder
+  breakerUntil?: Prisma.SortOrder
   lastKey?: Prisma.SortOrder
 }
 
@@ -541,14 +590,7 @@ export type OutboxTypeSumOrderByAggregateInput = {
   rateLimit?: Prisma.SortOrder
   rateMs?: Prisma.SortOrder
   tokens?: Prisma.SortOrder
-}
-
-export type NullableIntFieldUpdateOperationsInput = {
-  set?: number | null
-  increment?: number
-  decrement?: number
-  multiply?: number
-  divide?: number
+  breakerOpened?: Prisma.SortOrder
 }
 
 export type NullableFloatFieldUpdateOperationsInput = {
@@ -574,6 +616,8 @@ export type OutboxTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   tokens?: boolean
   refilledAt?: boolean
   blockedUntil?: boolean
+  breakerOpened?: boolean
+  breakerUntil?: boolean
   lastKey?: boolean
 }, ExtArgs["result"]["outboxType"]>
 
@@ -590,6 +634,8 @@ export type OutboxTypeSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Ex
   tokens?: boolean
   refilledAt?: boolean
   blockedUntil?: boolean
+  breakerOpened?: boolean
+  breakerUntil?: boolean
   lastKey?: boolean
 }, ExtArgs["result"]["outboxType"]>
 
@@ -606,6 +652,8 @@ export type OutboxTypeSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Ex
   tokens?: boolean
   refilledAt?: boolean
   blockedUntil?: boolean
+  breakerOpened?: boolean
+  breakerUntil?: boolean
   lastKey?: boolean
 }, ExtArgs["result"]["outboxType"]>
 
@@ -622,10 +670,12 @@ export type OutboxTypeSelectScalar = {
   tokens?: boolean
   refilledAt?: boolean
   blockedUntil?: boolean
+  breakerOpened?: boolean
+  breakerUntil?: boolean
   lastKey?: boolean
 }
 
-export type OutboxTypeOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"type" | "pausedAt" | "pausedUntil" | "pausedBy" | "pauseReason" | "concurrency" | "concurrencyByKey" | "rateLimit" | "rateMs" | "tokens" | "refilledAt" | "blockedUntil" | "lastKey", ExtArgs["result"]["outboxType"]>
+export type OutboxTypeOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"type" | "pausedAt" | "pausedUntil" | "pausedBy" | "pauseReason" | "concurrency" | "concurrencyByKey" | "rateLimit" | "rateMs" | "tokens" | "refilledAt" | "blockedUntil" | "breakerOpened" | "breakerUntil" | "lastKey", ExtArgs["result"]["outboxType"]>
 
 export type $OutboxTypePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "OutboxType"
@@ -643,6 +693,8 @@ export type $OutboxTypePayload<ExtArgs extends runtime.Types.Extensions.Internal
     tokens: number | null
     refilledAt: Date | null
     blockedUntil: Date | null
+    breakerOpened: number
+    breakerUntil: Date | null
     lastKey: string | null
   }, ExtArgs["result"]["outboxType"]>
   composites: {}
@@ -1079,6 +1131,8 @@ export interface OutboxTypeFieldRefs {
   readonly tokens: Prisma.FieldRef<"OutboxType", 'Float'>
   readonly refilledAt: Prisma.FieldRef<"OutboxType", 'DateTime'>
   readonly blockedUntil: Prisma.FieldRef<"OutboxType", 'DateTime'>
+  readonly breakerOpened: Prisma.FieldRef<"OutboxType", 'Int'>
+  readonly breakerUntil: Prisma.FieldRef<"OutboxType", 'DateTime'>
   readonly lastKey: Prisma.FieldRef<"OutboxType", 'String'>
 }
     

@@ -40,6 +40,10 @@ export const fields = {
   lockedBy: nullable("uuid"),
   leaseToken: nullable("bigint"),
   suspect: required("boolean"),
+  version: required("integer"),
+  progress: nullable("smallint"),
+  progressNote: nullable("text"),
+  checkpoint: nullable("json"),
 } as const satisfies Record<keyof OutboxModel, Field>;
 
 export type FieldName = keyof typeof fields;

@@ -66,8 +66,16 @@ function shown(value: unknown): string {
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 
+/** One address in the contract's JSON Schema. What parseMailbox checks beyond this, JSON Schema cannot say. */
+const addressJsonSchema = {
+  anyOf: [
+    { type: "string", maxLength: maxTextLength, description: '"ada@example.com" or "Ada <ada@example.com>"' },
+    { type: "object", properties: { name: { type: "string" }, address: { type: "string" } }, required: ["address"], additionalProperties: false },
+  ],
+};
+
 /** One address or a list of them. */
-export const mailboxes = z.custom<AddressInput | readonly AddressInput[]>().transform((value, ctx): Mailbox[] => {
+export const mailboxes = z.custom<AddressInput | readonly AddressInput[]>().meta({ anyOf: [...addressJsonSchema.anyOf, { type: "array", items: addressJsonSchema }] }).transform((value, ctx): Mailbox[] => {
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
   return list.flatMap((item, index) => {
     const mailbox = parseMailbox(item);

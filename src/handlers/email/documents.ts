@@ -47,6 +47,8 @@ async function openPlainFile(path: string, name: string): Promise<FileHandle> {
     const code = error instanceof Error && "code" in error ? error.code : null;
     // Not final: the job that makes it may have been enqueued in the same transaction, and still be running.
     if (code === "ENOENT") throw new Error(`The document "${name}" cannot be attached: there is no such file in the documents folder yet.`);
+    if (code === "ENAMETOOLONG") throw new FinalError(`The document "${name}" cannot be attached: no file can have a name of ${Buffer.byteLength(name)} bytes.`);
+    if (code === "ENXIO") throw new FinalError(`The document "${name}" cannot be attached: it is not a plain file.`); // a socket
     if (code === "ELOOP") throw new FinalError(`The document "${name}" cannot be attached: it is a symbolic link.`);
     throw error;
   }

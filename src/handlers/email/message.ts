@@ -17,8 +17,10 @@ export interface MessageSettings {
   readonly documentsDir: string;
 }
 
-export async function buildMessage(email: Email, settings: MessageSettings, idempotencyKey: string, signal: AbortSignal): Promise<Message> {
+/** `settled`: recipients that it does not go to any more. The mail's own headers name them still. */
+export async function buildMessage(email: Email, settings: MessageSettings, idempotencyKey: string, settled: ReadonlySet<string>, signal: AbortSignal): Promise<Message> {
   const { subject, text, html } = await written(email.words);
+  const left = [...email.to, ...email.cc, ...email.bcc].map(({ address }) => address).filter((recipient) => !settled.has(recipient));
   const domain = settings.from.address.slice(settings.from.address.lastIndexOf("@") + 1);
   return {
     messageId: `<${plainKey(idempotencyKey)}@${domain}>`,
@@ -27,6 +29,7 @@ export async function buildMessage(email: Email, settings: MessageSettings, idem
     to: email.to.map(address),
     cc: email.cc.map(address),
     bcc: email.bcc.map(address),
+    ...(settled.size === 0 ? {} : { envelope: { from: settings.from.address, to: left } }),
     replyTo: email.replyTo.map(address),
     subject,
     text,
@@ -54,9 +57,11 @@ function address({ name, address }: Mailbox): { name: string; address: string } 
 async function withContent(attachments: readonly Attachment[], documentsDir: string, signal: AbortSignal): Promise<MailAttachment[]> {
   const names = attachments.flatMap(({ source }) => ("document" in source ? [source.document] : []));
   const documents = await readDocuments(documentsDir, names, signal);
-  return attachments.map(({ filename, contentType, source }) => ({
+  return attachments.map(({ filename, contentType, cid, source }) => ({
     filename,
     ...(contentType === null ? {} : { contentType }),
+    // Mail programs that are given the disposition "attachment" list it beside the mail as well.
+    ...(cid === null ? {} : { cid, contentDisposition: "inline" as const }),
     content: "document" in source ? documents.get(source.document) : Buffer.from(source.base64, "base64"),
   }));
 }

@@ -42,7 +42,7 @@ const fields = z.strictObject({
   subject: headerText(500).optional(),
   body: z.string().optional(),
   html: z.string().optional(),
-  template: z.string().optional(),
+  template: z.string().meta({ enum: Object.keys(templates) }).optional(), // known to the JSON Schema; checked below
   data: z.unknown().optional(),
   attachments: z.array(attachment).max(50).optional(),
 });
@@ -53,6 +53,7 @@ const schema = fields.transform((given, ctx): Email => {
   if (recipients > maxRecipients) {
     ctx.addIssue({ code: "custom", path: ["to"], message: `expected at most ${maxRecipients} recipients in to, cc and bcc together, got ${recipients}` });
   }
+  checkContentIds(attachments, given.html, ctx);
   const words = given.template === undefined ? ownWords(given, ctx) : templateWords(given.template, given, ctx);
   return words === null ? z.NEVER : { to, cc, bcc, replyTo, attachments, words };
 });
@@ -60,6 +61,18 @@ const schema = fields.transform((given, ctx): Email => {
 // zod infers the input as "every field optional". The type says more, which field goes with which, and all that fits it
 // fits the schema too: the transform above refuses only what the type cannot express.
 export const emailPayload = schema as unknown as z.ZodType<Email, EmailPayload>;
+
+/** A part of the HTML that no HTML shows would not be seen by most programs, nor listed as an attachment. */
+function checkContentIds(attachments: readonly Attachment[], html: string | undefined, ctx: z.RefinementCtx): void {
+  const seen = new Set<string>();
+  for (const [index, { cid }] of attachments.entries()) {
+    if (cid === null) continue;
+    const refuse = (message: string) => ctx.addIssue({ code: "custom", path: ["attachments", index, "cid"], message });
+    if (html?.includes(`cid:${cid}`) !== true) refuse(`expected html that shows it as "cid:${cid}", got ${html === undefined ? "no html" : "html without that"}`);
+    if (seen.has(cid)) refuse(`expected a cid for each attachment of its own, got "${cid}" twice`);
+    seen.add(cid);
+  }
+}
 
 type Fields = z.output<typeof fields>;
 

@@ -3,11 +3,14 @@
 
 import type { NodemailerError } from "nodemailer";
 import { FinalError, RetryAfter } from "../../outbox/errors.ts";
+import { withoutSecrets } from "../outbound/secrets.ts";
 import { replyText } from "./smtp-reply.ts";
 
 export interface Conversation {
   /** host:port */
   readonly server: string;
+  /** What no message may show, though the server says it. */
+  readonly secrets: readonly string[];
   /** True when all of the mail had been handed over, so that only the server's answer was missing. */
   readonly handedOver: boolean;
 }
@@ -18,11 +21,12 @@ const loginReplies = [530, 534, 535, 538];
 const connectionCodes = ["ECONNECTION", "ESOCKET", "EDNS", "ETIMEDOUT", "EPROTOCOL", "EABORT"];
 
 /** The error to throw in place of nodemailer's. */
-export function smtpFailure(error: unknown, { server, handedOver }: Conversation): unknown {
+export function smtpFailure(error: unknown, { server, secrets, handedOver }: Conversation): unknown {
   if (!(error instanceof Error)) return error;
   const { code, command, responseCode, response, permanent = false }: NodemailerError = error;
   const cause = { cause: error };
-  const reply = response === undefined ? error.message : replyText(response);
+  const shown = (text: string) => withoutSecrets(text, secrets);
+  const reply = response === undefined ? shown(error.message) : replyText(shown(response)); // before it is cut off
 
   // A wrong password or a missing certificate is the operator's mistake, not this mail's: were it final, one mistyped
   // setting would turn the whole backlog into dead letters within a minute. The long wait leaves time to mend it.
@@ -41,9 +45,9 @@ export function smtpFailure(error: unknown, { server, handedOver }: Conversation
   // No reply. Once everything was handed over nobody can know what became of it; sending again may deliver it twice,
   // not sending may lose it. At least once is the promise, so it is sent again, under the same Message-ID.
   const delivery = handedOver
-    ? "It is uncertain whether the mail was delivered: it had been handed over. It is sent again with the same Message-ID."
+    ? "It is uncertain whether the mail was delivered: it had been handed over. A further attempt has the same Message-ID."
     : "The mail was not delivered.";
-  return new Error(`No answer from the SMTP server ${server}: ${reasonOf(error)}. ${delivery}`, cause);
+  return new Error(`No answer from the SMTP server ${server}: ${shown(reasonOf(error))}. ${delivery}`, cause);
 }
 
 function isTemporary(responseCode: number | undefined): boolean {

@@ -14,6 +14,8 @@ import { addressesOf, parseTarget } from "./target.ts";
 export interface OutboundRequest {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly url: string;
+  /** The path is a secret too, as in Slack's URLs: messages show none of it. Default: false. */
+  readonly secretPath?: boolean;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   /** When it is aborted the request ends at once, with the signal's reason. */
@@ -25,9 +27,10 @@ export interface OutboundRequest {
 }
 
 export interface OutboundResponse {
-  /** Method, origin and path of the request: what messages may show of it. */
+  /** Method, origin and, unless it is a secret, path of the request: what messages may show of it. */
   readonly target: string;
   readonly status: number;
+  /** Without the request's secrets. */
   readonly headers: IncomingHttpHeaders;
   /** As UTF-8; broken bytes become U+FFFD. */
   readonly body: string;
@@ -45,10 +48,10 @@ const excerptLength = 200;
  * reason of `signal` when that is aborted, and an Error for everything that may pass: names, connections, time.
  */
 export async function request(settings: OutboundSettings, options: OutboundRequest): Promise<OutboundResponse> {
-  const { method, headers = {}, signal, timeoutMs, maxBytes = defaultMaxBytes } = options;
+  const { method, headers = {}, secretPath = false, signal, timeoutMs, maxBytes = defaultMaxBytes } = options;
   signal?.throwIfAborted();
   const target = parseTarget(options.url, settings);
-  const name = `${method} ${target.url.origin}${target.url.pathname}`.slice(0, 300);
+  const name = `${method} ${target.url.origin}${secretPath ? "/…" : target.url.pathname}`.slice(0, 300);
 
   const deadline = new AbortController();
   const timer = setTimeout(() => deadline.abort(), timeoutMs);
@@ -59,9 +62,10 @@ export async function request(settings: OutboundSettings, options: OutboundReque
     const answer = await send(target, addresses, options, ended);
     const { bytes, truncated } = await readBody(answer, maxBytes);
     const body = new TextDecoder().decode(bytes);
-    const shown = withoutSecrets(body.slice(0, 4096), secretsOf(headers, target.url));
+    const secrets = secretsOf(headers, target.url, secretPath);
+    const shown = withoutSecrets(body.slice(0, 4096), secrets, truncated || body.length > 4096);
     const excerpt = shown.replace(/[\p{C}\s]+/gu, " ").trim().slice(0, excerptLength).toWellFormed();
-    return { target: name, status: answer.statusCode ?? 0, headers: answer.headers, body, truncated, excerpt };
+    return { target: name, status: answer.statusCode ?? 0, headers: headersWithout(secrets, answer.headers), body, truncated, excerpt };
   } catch (error) {
     // First the signals: what they make of a socket looks like a broken connection.
     signal?.throwIfAborted();
@@ -125,6 +129,11 @@ function whenAborted(signal: AbortSignal): Promise<never> {
     if (signal.aborted) end();
     else signal.addEventListener("abort", end, { once: true });
   });
+}
+
+function headersWithout(secrets: readonly string[], headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const shown = (value: string) => withoutSecrets(value, secrets);
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, typeof value === "string" ? shown(value) : value?.map(shown)]));
 }
 
 /** Message and code of a network error; Node gives one for each address it tried, with an empty message around them. */

@@ -5,7 +5,7 @@ import { z } from "zod";
 
 const maxCharacters = 120;
 const maxBytes = 255; // the limit of ext4, APFS and NTFS for one name
-const reservedOnWindows = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\.|$)/i;
+const reservedOnWindows = /^(?:con(?:in\$|out\$)?|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])\s*(?:\.|$)/i;
 // Control characters, and those that are invisible or turn the reading direction: "invoice\u202Efdp.exe" reads as a PDF.
 const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 

@@ -25,7 +25,7 @@ export async function writeDocument(file: DocumentFile): Promise<string> {
   const folder = resolve(file.folder);
   const path = join(folder, file.filename);
   // The contract has refused such names already. This is the last door before the disk, so it looks for itself.
-  if (dirname(path) !== folder) throw new FinalError(`Expected a file name inside the documents folder, got ${JSON.stringify(file.filename)}.`);
+  if (dirname(path) !== folder || file.filename.includes("\0")) throw new FinalError(`Expected a file name inside the documents folder, got ${JSON.stringify(file.filename)}.`);
   await mkdir(folder, { recursive: true });
   await refuseOtherThanFile(path);
 

@@ -1,6 +1,6 @@
 // What Postgres knows about a table: the columns that can be written, and their types.
 
-import type { Transaction } from "../../outbox/database.ts";
+import type { Sql } from "../../outbox/database.ts";
 import { FinalError } from "../../outbox/errors.ts";
 
 /** Name of a column -> its type as SQL. */
@@ -17,7 +17,7 @@ export function quotedTable(table: string): string {
 }
 
 /** Columns that Postgres computes itself are not among them. */
-export async function columnsOf(tx: Transaction, table: string): Promise<Columns> {
+export async function columnsOf(tx: Sql, table: string): Promise<Columns> {
   const rows = await tx.query(
     `select attname::text as name, format_type(atttypid, atttypmod) as type
      from pg_attribute

@@ -1,5 +1,5 @@
 // What data.sync reads from and writes to: named endpoints of the configuration, checked once, when the handler is made.
-// Next: pull.ts and push.ts (HTTP), table.ts.
+// Next: pages.ts (one page after the other), http.ts, table.ts.
 
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import { z } from "zod";
@@ -24,6 +24,13 @@ export interface HttpEndpoint {
   maxBytes?: number;
   /** Where in a pulled answer the data stands, for example "results.items". Default: the answer is the data. */
   itemsAt?: string;
+  /**
+   * Where in a pulled answer the address of the next page stands, for example "links.next": a URL of the same origin, or
+   * nothing on the last page. Each page is stored by itself, and the next attempt goes on from the page that was next.
+   */
+  nextAt?: string;
+  /** How many items one request carries at most. Each is sent with an Idempotency-Key of its own. Default: all of them. */
+  batchSize?: number;
 }
 
 /** A table that rows are upserted into. */
@@ -52,6 +59,8 @@ const table = z.string().refine(
   'expected a table\'s name, such as "customer" or "crm.customer"',
 );
 
+const path = (example: string) => z.string().refine((text) => text.split(".").every((part) => part !== ""), `expected a path such as "${example}"`);
+
 const httpSchema = z.strictObject({
   kind: z.literal("http"),
   url: z.string(),
@@ -60,7 +69,9 @@ const httpSchema = z.strictObject({
   allowPrivate: z.boolean().optional(),
   timeout: z.union([z.string(), z.number()]).optional(),
   maxBytes: z.int().min(1).max(16 * 1024 * 1024).optional(),
-  itemsAt: z.string().refine((path) => path.split(".").every((part) => part !== ""), 'expected a path such as "results.items"').optional(),
+  itemsAt: path("results.items").optional(),
+  nextAt: path("links.next").optional(),
+  batchSize: z.int().min(1).max(10_000).optional(),
 });
 
 const tableSchema = z.strictObject({

@@ -1,7 +1,7 @@
 // Upserts rows by key and version: a stale message never overwrites a newer row, whatever order messages come in.
 // All identifiers come from the endpoint's configuration and the catalog, all values go as one JSON parameter.
 
-import type { Transaction } from "../../outbox/database.ts";
+import type { Sql } from "../../outbox/database.ts";
 import { columnsOf, quoted, quotedTable } from "./catalog.ts";
 import type { Columns } from "./catalog.ts";
 import type { TableEndpoint } from "./endpoints.ts";
@@ -20,7 +20,7 @@ export interface Upserted {
 }
 
 /** Writes all items or none, in the caller's transaction. */
-export async function upsert(tx: Transaction, endpoint: TableEndpoint, items: readonly Item[]): Promise<Upserted> {
+export async function upsert(tx: Sql, endpoint: TableEndpoint, items: readonly Item[]): Promise<Upserted> {
   const columns = await columnsOf(tx, endpoint.table);
   const rows = toRows(items, endpoint, columns);
   const newest = await newestInKeyOrder(tx, endpoint, columns, rows);
@@ -45,7 +45,7 @@ function bySetOfColumns(rows: readonly TableRow[]): Iterable<TableRow[]> {
  * For every key the row with the highest version, the last of equal ones; in the order of the keys, so that two messages
  * lock the rows they share in the same order. Postgres compares, by the columns' types: "2" and 2 are one bigint.
  */
-async function newestInKeyOrder(tx: Transaction, { key, version }: TableEndpoint, columns: Columns, rows: readonly TableRow[]): Promise<TableRow[]> {
+async function newestInKeyOrder(tx: Sql, { key, version }: TableEndpoint, columns: Columns, rows: readonly TableRow[]): Promise<TableRow[]> {
   if (rows.length < 2) return [...rows];
   const keys = keyColumns(key);
   const aliases = keys.map((_, index) => `key${index}`).join(", ");
@@ -60,7 +60,7 @@ async function newestInKeyOrder(tx: Transaction, { key, version }: TableEndpoint
 }
 
 /** How many of the rows were inserted or were newer than what stood there. All have the same columns. */
-async function write(tx: Transaction, { table, key, version }: TableEndpoint, columns: Columns, rows: readonly TableRow[]): Promise<number> {
+async function write(tx: Sql, { table, key, version }: TableEndpoint, columns: Columns, rows: readonly TableRow[]): Promise<number> {
   const keys = keyColumns(key);
   const names = [...(rows[0]?.keys() ?? [])];
   const list = names.map(quoted).join(", ");

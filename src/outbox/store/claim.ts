@@ -18,7 +18,7 @@ export const claimed = (picked: string) => `
     -- By the address of rows that this statement has locked: there is no join for the planner to get wrong.
     where ctid = any (array(select ctid from ${picked}))
       and exists (select from outbox_worker where id = $1)
-    returning id, type, payload, priority, attempts, max_attempts, owner, ordering_key, last_error, suspect,
+    returning id, type, payload, priority, attempts, max_attempts, owner, ordering_key, last_error, suspect, checkpoint, version,
       ${utc("run_at")} as run_at, ${utc("created_at")} as created_at, ${utc("started_at")} as started_at
   )`;
 
@@ -91,6 +91,8 @@ export function claimedJob(row: Row, claim: Claim): ClaimedJob {
     orderingKey: row.ordering_key as string | null,
     lastError: row.last_error as string | null,
     suspect: row.suspect as boolean,
+    checkpoint: row.checkpoint,
+    version: row.version as number,
     lease: { jobId: row.id as string, worker: claim.worker, token: claim.token },
   };
 }

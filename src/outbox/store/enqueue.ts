@@ -19,6 +19,8 @@ export interface NewJob {
   readonly dedupe_key: string | null;
   /** How long the key is held; null until the job has finished, -1 for ever. */
   readonly dedupe_ms: number | null;
+  /** Null: 1. */
+  readonly version: number | null;
 }
 
 type Column = keyof NewJob;
@@ -37,6 +39,7 @@ const types: Readonly<Record<Column, string>> = {
   block_on_dead: "boolean",
   dedupe_key: "text",
   dedupe_ms: "bigint",
+  version: "integer",
 };
 
 /** Stores all of them, in the order given, and gives back their ids. None has a dedupe key. */
@@ -131,7 +134,7 @@ function manyJobs(jobs: readonly NewJob[], used: readonly Column[]): Source {
 }
 
 function insertFrom(from: string, used: readonly Column[]): string {
-  const columns: string[] = used.filter((name) => name !== "run_at" && name !== "delay_ms" && name !== "dedupe_ms" && name !== "block_on_dead");
+  const columns: string[] = used.filter((name) => !["run_at", "delay_ms", "dedupe_ms", "block_on_dead", "version"].includes(name));
   const expressions = [...columns];
   const due = [...(used.includes("run_at") ? ["run_at"] : []), ...(used.includes("delay_ms") ? ["clock_timestamp() + delay_ms * interval '1 millisecond'"] : [])];
   if (due.length > 0) {
@@ -146,6 +149,10 @@ function insertFrom(from: string, used: readonly Column[]): string {
   if (used.includes("block_on_dead")) {
     columns.push("block_on_dead");
     expressions.push("coalesce(block_on_dead, false)");
+  }
+  if (used.includes("version")) {
+    columns.push("version");
+    expressions.push("coalesce(version, 1)");
   }
   return `
     insert into outbox (${columns.join(", ")})

@@ -25,6 +25,8 @@ export type Gate =
 
 /** How soon to ask again for what another claimer is about to let go. */
 export const soonMs = 20;
+/** While one job tries whether the receiver is back, the others of its type are asked for so often. */
+const probeMs = 200;
 /** A claimer that falls silent in the middle loses its connection after this time, and the lock with it. */
 const silentMs = 5000;
 
@@ -50,7 +52,8 @@ const lockType = `
       last_key,
       ${isPaused("held")} as paused,
       extract(epoch from paused_until - statement_timestamp())::float8 * 1000 as paused_ms,
-      extract(epoch from greatest(blocked_until, statement_timestamp()) - statement_timestamp())::float8 * 1000 as blocked_ms,
+      extract(epoch from greatest(blocked_until, breaker_until, statement_timestamp()) - statement_timestamp())::float8 * 1000 as blocked_ms,
+      breaker_opened > 0 as half_open,
       ${tokensAt("held", "statement_timestamp()")} as tokens,
       rate_ms::float8 / rate_limit as token_ms
     from outbox_type as held
@@ -71,6 +74,8 @@ export async function enterGate(tx: Sql, type: string): Promise<Gate> {
   const tokens = limited ? Math.floor(Number(row.tokens)) : Number.POSITIVE_INFINITY;
   const nextTokenMs = limited ? Math.ceil((tokens + 1 - Number(row.tokens)) * Number(row.token_ms)) : 0;
   if (tokens < 1) return { open: false, retryInMs: nextTokenMs };
+  // Whether the receiver is back is tried with one job: it closes the breaker, or opens it again.
+  if (row.half_open === true) return { open: true, concurrency: 1, byKey: false, lastKey: null, tokens: 1, nextTokenMs: probeMs };
   return {
     open: true,
     concurrency: row.concurrency as number | null, // the columns named above

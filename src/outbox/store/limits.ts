@@ -7,8 +7,8 @@ import type { TypeLimits } from "../limits.ts";
 /** SQL that is true while the pause of `row`, a row of outbox_type, holds. One whose time is over does not. */
 export const isPaused = (row: string) => `(${row}.paused_at is not null and (${row}.paused_until is null or ${row}.paused_until > statement_timestamp()))`;
 
-/** SQL that is true while `row`, a row of outbox_type, holds its type back: by a limit, or by a pause. */
-export const holds = (row: string) => `(${row}.concurrency is not null or ${row}.rate_limit is not null or ${isPaused(row)})`;
+/** SQL that is true while `row`, a row of outbox_type, holds its type back: by a limit, a circuit breaker or a pause. */
+export const holds = (row: string) => `(${row}.concurrency is not null or ${row}.rate_limit is not null or ${row}.breaker_opened > 0 or ${isPaused(row)})`;
 
 /** SQL that is true while `type`, an expression, is limited or paused: then claimLimited alone may claim it. */
 export const isHeld = (type: string) => `exists (select from outbox_type as held where held.type = ${type} and ${holds("held")})`;
@@ -76,4 +76,34 @@ export async function blockType(sql: Sql, type: string, ms: number): Promise<voi
        and (blocked_until is null or blocked_until < clock_timestamp() + $2::float8 * interval '1 millisecond')`,
     [type, ms],
   );
+}
+
+/**
+ * Opens the circuit breaker of a type: no worker claims a job of it for `pauseMs`, twice as long each time it opens in a
+ * row, 64 times at most. Gives back until when; null: it is open already.
+ */
+export async function openBreaker(sql: Sql, type: string, pauseMs: number): Promise<Date | null> {
+  const [row] = await sql.query(
+    `insert into outbox_type as known (type, breaker_opened, breaker_until)
+     values ($1, 1, clock_timestamp() + $2::float8 * interval '1 millisecond')
+     on conflict (type) do update
+     set breaker_opened = known.breaker_opened + 1,
+         breaker_until = clock_timestamp() + $2::float8 * power(2, least(known.breaker_opened, 6)) * interval '1 millisecond'
+     where known.breaker_until is null or known.breaker_until <= clock_timestamp()
+     returning breaker_until`,
+    [type, pauseMs],
+  );
+  return (row?.breaker_until ?? null) as Date | null;
+}
+
+/** Closes the circuit breaker of a type. False: it was closed. */
+export async function closeBreaker(sql: Sql, type: string): Promise<boolean> {
+  const rows = await sql.query(
+    `update outbox_type
+     set breaker_opened = 0, breaker_until = null
+     where type = $1 and breaker_opened > 0
+     returning type`,
+    [type],
+  );
+  return rows.length === 1;
 }

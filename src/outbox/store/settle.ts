@@ -16,9 +16,10 @@ export interface Settlement {
   readonly result: string | null;
   /** What goes into the ledger of attempts; null for an attempt that succeeded or was given back. */
   readonly entry: {
-    readonly outcome: "retried" | "dead" | "timed_out";
-    readonly errorClass: string;
-    readonly message: string;
+    readonly outcome: "retried" | "dead" | "timed_out" | "snoozed";
+    /** Null for what is no failure. */
+    readonly errorClass: string | null;
+    readonly message: string | null;
     readonly stack: string | null;
   } | null;
 }
@@ -42,7 +43,7 @@ export async function settleJobs(sql: Sql, settlements: readonly Settlement[]): 
            suspect = suspect and not outcome.counted,
            last_error = case
              when outcome.status = 'done' then null
-             when outcome.outcome is null then last_error
+             when outcome.error_class is null then last_error
              else outcome.error_class || ': ' || outcome.message
            end,
            result = outcome.result
@@ -56,7 +57,7 @@ export async function settleJobs(sql: Sql, settlements: readonly Settlement[]): 
      ),
      ledger as (
        insert into outbox_attempt (job_id, attempt, outcome, worker, started_at, error_class, message, stack)
-       select settled.id, settled.attempts, outcome.outcome, outcome.worker, settled.started_at, outcome.error_class, outcome.message, outcome.stack
+       select settled.id, settled.attempts + case when outcome.counted then 0 else 1 end, outcome.outcome, outcome.worker, settled.started_at, outcome.error_class, outcome.message, outcome.stack
        from settled
        join outcome using (id)
        where outcome.outcome is not null
@@ -75,17 +76,17 @@ export async function settleJobs(sql: Sql, settlements: readonly Settlement[]): 
 export async function findSettled(sql: Sql, settlements: readonly Settlement[]): Promise<Set<string>> {
   const rows = await sql.query(
     `select outbox.id
-     from jsonb_to_recordset($1::text::jsonb) as asked (id uuid, worker uuid, token bigint, status text, outcome text)
+     from jsonb_to_recordset($1::text::jsonb) as asked (id uuid, worker uuid, token bigint, status text, outcome text, counted boolean)
      join outbox on outbox.id = any (array[asked.id]) and outbox.locked_by = asked.worker and outbox.lease_token = asked.token
      where outbox.status = asked.status
        and (asked.outcome is not null) = exists (
          select from outbox_attempt as entry
          where entry.job_id = outbox.id
-           and entry.attempt = outbox.attempts
+           and entry.attempt = outbox.attempts + case when asked.outcome is null or asked.counted then 0 else 1 end
            and entry.worker = asked.worker
            and entry.outcome = coalesce(asked.outcome, 'lost')
        )`,
-    [JSON.stringify(settlements.map(({ lease, status, entry }) => ({ id: lease.jobId, worker: lease.worker, token: lease.token, status, outcome: entry?.outcome ?? null })))],
+    [JSON.stringify(settlements.map(({ lease, status, counted, entry }) => ({ id: lease.jobId, worker: lease.worker, token: lease.token, status, counted, outcome: entry?.outcome ?? null })))],
   );
   return new Set(rows.map((row) => String(row.id)));
 }

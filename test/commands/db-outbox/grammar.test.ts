@@ -134,7 +134,7 @@ describe("what the grammar does not know is refused by name, with the known ones
     ["findMany", { select: { _count: true } }, 'Unknown field "_count" in select'],
     ["findMany", { cursor: { type: "x" } }, 'Unknown field "type" in cursor'],
     ["aggregate", { _median: { attempts: true } }, 'Unknown name "_median" in aggregate'],
-    ["aggregate", { _sum: { type: true } }, 'Unknown field "type" in _sum. Known: attempts, maxAttempts, priority, sequence, leaseToken.'],
+    ["aggregate", { _sum: { type: true } }, 'Unknown field "type" in _sum. Known: attempts, maxAttempts, priority, sequence, leaseToken, version, progress.'],
     ["aggregate", { _min: { id: true } }, 'Unknown field "id" in _min'],
     ["aggregate", { _max: { suspect: true } }, 'Unknown field "suspect" in _max'],
     ["groupBy", { by: ["stats"] }, 'Unknown field "stats" in by[0]. Did you mean "status"?'],

@@ -125,7 +125,7 @@ describe("a field that is not part of a mail is refused by its name", () => {
     expect(await refusal({ [field]: "x" })).toContain(`"${field}"`);
   });
 
-  test.each(["path", "href", "raw", "headers", "cid", "encoding", "contentDisposition"])("%s of an attachment", async (field) => {
+  test.each(["path", "href", "raw", "headers", "encoding", "contentDisposition"])("%s of an attachment", async (field) => {
     const message = await refusal({ attachments: [{ filename: "a.txt", content: "aGVsbG8=", [field]: "/etc/passwd" }] });
     expect(message).toContain("payload.attachments[0] ");
     expect(message).toContain(`"${field}"`);
@@ -176,5 +176,18 @@ describe("an attachment", () => {
     expect(await refusal({ attachments: [{ filename: "a", content: "", document: "a.pdf" }] })).toMatch(/expected either content/);
     expect(await refusal({ attachments: [{ filename: "a", content: "not base64!" }] })).toContain("payload.attachments[0].content ");
     expect(await refusal({ attachments: [{ filename: "a", content: "", contentType: "multipart/mixed" }] })).toMatch(/attach it as application\/octet-stream/);
+  });
+
+  test("with a cid is part of the HTML: it needs HTML that shows it, and a cid of its own", async () => {
+    const logo = { filename: "logo.png", content: "aGVsbG8=", cid: "logo" };
+    expect(await refusal({ attachments: [logo] })).toMatch(/payload\.attachments\[0\]\.cid does not fit: expected html that shows it as "cid:logo", got no html/);
+    expect(await refusal({ html: "<img src='cid:other'>", attachments: [logo] })).toMatch(/got html without that/);
+    expect(await refusal({ html: "<img src='cid:logo'>", attachments: [logo, { ...logo, filename: "b.png" }] })).toMatch(/payload\.attachments\[1\]\.cid does not fit: .*got "logo" twice/);
+    const letter = { subject: undefined, body: undefined, template: "payment.confirmed", data: { name: "Ada", amount: 1, currency: "EUR", reference: "P-7" } };
+    expect(await refusal({ ...letter, attachments: [logo] })).toMatch(/payload\.attachments\[0\]\.cid does not fit: expected html/);
+  });
+
+  test.each(["", "a b", "<logo>", "logo>\r\nX-Evil: 1", "lo\u2028go", "../logo", "logo@a@b", "ÿ", "x".repeat(102)])("the cid %j is refused", async (cid) => {
+    expect(await refusal({ html: `<img src="cid:${cid}">`, attachments: [{ filename: "a.png", content: "", cid }] })).toContain("payload.attachments[0].cid ");
   });
 });

@@ -49,6 +49,36 @@ const refused: [name: string, why: RegExp][] = [
   [`${"x".repeat(117)}.pdf`, /at most 120 characters, which this one exceeds with 121/],
   [`${"漢".repeat(100)}.pdf`, /at most 255 bytes/],
   ["%2e%2e%2finvoice", /ends in ".pdf"/],
+  ["..%2f..%2finvoice.pdf", /dot/],
+  ["..%c0%afinvoice.pdf", /dot/],
+  ["..%5cinvoice.pdf", /dot/],
+  ["....//invoice.pdf", /without slashes/],
+  ["a/.pdf", /without slashes/],
+  ["invoice.pdf/", /without slashes/],
+  ["//server/share/invoice.pdf", /without slashes/],
+  ["\\\\?\\C:\\invoice.pdf", /without slashes/],
+  ["file:///invoice.pdf", /without slashes/],
+  ["\u0000/invoice.pdf", /without slashes/],
+  ["\u0000.pdf", /control or invisible/],
+  ["invoice.pdf\u0000", /control or invisible/],
+  ["invoice.pdf\u0000.png", /control or invisible/],
+  ["invoice\u007f.pdf", /control or invisible/],
+  ["invoice\u0085.pdf", /control or invisible/],
+  ["invoice\u200b.pdf", /control or invisible/],
+  ["invoice\u2066.pdf", /control or invisible/],
+  ["\ufeffinvoice.pdf", /control or invisible/],
+  ["invoice\u{e0041}.pdf", /control or invisible/],
+  ["\u00a0invoice.pdf", /spaces around/],
+  ["invoice.pdf.", /ends in ".pdf"/],
+  ["invoice.pdf::$DATA", /Windows forbids/],
+  ["<invoice>.pdf", /Windows forbids/],
+  ["nul.pdf", /Windows/],
+  ["PRN .pdf", /Windows/],
+  ["com¹.pdf", /Windows/],
+  ["LPT9.pdf", /Windows/],
+  ["CONIN$.pdf", /Windows/],
+  ["conout$.x.pdf", /Windows/],
+  [`${"x".repeat(5_000)}.pdf`, /at most 120 characters/],
 ];
 
 test.each(refused)("the name %j is refused by the contract, naming the field, and nothing is written", async (name, why) => {
@@ -61,7 +91,7 @@ test.each(refused)("the name %j is refused by the contract, naming the field, an
   expect(await readdir(outside)).toEqual([]);
 });
 
-test.each(["invoice 2025-1042.pdf", "Rechnung Łódź.PDF", "请求.pdf", "a..b.pdf", "console.pdf", "%2e%2e%2f.pdf"])("the name %j is an ordinary name", async (name) => {
+test.each(["invoice 2025-1042.pdf", "Rechnung Łódź.PDF", "请求.pdf", "a..b.pdf", "console.pdf", "%2e%2e%2f.pdf", "~root.pdf", "$HOME.pdf", "-rf.pdf", "a%2f..%2fb.pdf", "．．／invoice.pdf", "a⁄b∕c.pdf", "com10.pdf", "ＣＯＮ.pdf", "null.pdf"])("the name %j is an ordinary name", async (name) => {
   const documentsDir = await mkdtemp(join(tmpdir(), "pdf-names-"));
   const result = await runHandler(pdfGenerateHandler({ documentsDir, fontFile: null }), anInvoice({}, name));
   expect(result).toMatchObject({ file: name, path: join(documentsDir, name) });
