@@ -67,7 +67,9 @@ async function drain(service: Service, context: CommandContext, flags: DrainFlag
 }
 
 function adviceFor(type: string): string {
-  return type === "email.send" ? "Set SMTP_URL; in production mail is not written into files." : "Add one in outbox.config.ts, or correct the type.";
+  if (type === "email.send") return "Set SMTP_URL; in production mail is not written into files.";
+  if (/^payment\.(capture|cancel|refund)$/.test(type)) return "Set PAYMENT_API_KEY.";
+  return "Add one in outbox.config.ts, or correct the type.";
 }
 
 function sentenceOf(report: DrainReport): string {
