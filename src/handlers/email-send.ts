@@ -7,12 +7,15 @@ import { OutboxError } from "../outbox/errors.ts";
 import type { Mailbox } from "./email/address.ts";
 import { parseMailbox } from "./email/address.ts";
 import { writeEml } from "./email/eml.ts";
+import type { Message } from "./email/message.ts";
 import { buildMessage, plainKey } from "./email/message.ts";
 import type { Email, EmailPayload } from "./email/payload.ts";
 import { emailPayload } from "./email/payload.ts";
 import type { Progress } from "./email/progress.ts";
 import { progressOf, settledBy, withProgress } from "./email/progress.ts";
 import { smtpOptions } from "./email/smtp-options.ts";
+import { notDelivered } from "./email/smtp-failure.ts";
+import type { Sent } from "./email/smtp.ts";
 import { sendBySmtp } from "./email/smtp.ts";
 
 export type { AddressInput } from "./email/address.ts";
@@ -42,7 +45,8 @@ export function emailSendHandler(settings: EmailSettings): Handler {
     const earlier = progressOf(ctx.job.checkpoint);
     const message = await buildMessage(email, { from, documentsDir }, idempotencyKey, settledBy(earlier), signal);
     if (server === null) return await writeEml(mailDir, plainKey(idempotencyKey), message, signal);
-    const sent = await sendBySmtp(server, message, signal);
+    const send = () => sendBySmtp(server, message, signal);
+    const sent = email.onDoubt === "repeat" ? await send() : ((await ctx.effect<Sent | undefined>(partOf(earlier), () => send().catch(refuse))) ?? foundDelivered(message));
     const receipt = withProgress(sent.receipt, earlier);
     const { accepted, rejected, rejections } = receipt;
     if (sent.deferred.length > 0) {
@@ -57,6 +61,20 @@ export function emailSendHandler(settings: EmailSettings): Handler {
     if (rejected.length > 0) ctx.log.warn("Some recipients were refused by the SMTP server.", { accepted: accepted.length, rejected: rejected.length });
     return receipt;
   });
+}
+
+/** Those who are tried later are a mail of their own to the ledger of effects. */
+function partOf({ accepted, rejected }: Progress): string {
+  return `mail to those after the first ${accepted.length + rejected.length}`;
+}
+
+/** Somebody has said that a mail in doubt was delivered, and nothing more. */
+function foundDelivered({ messageId }: Message): Sent {
+  return { receipt: { messageId, accepted: [], rejected: [], rejections: [], response: "delivered, as somebody has found out" }, deferred: [], deferrals: [] };
+}
+
+function refuse(error: unknown): never {
+  throw notDelivered(error);
 }
 
 function senderOf(from: string): Mailbox {

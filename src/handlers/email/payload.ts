@@ -20,6 +20,12 @@ export type EmailPayload = {
   readonly bcc?: Addresses;
   readonly replyTo?: Addresses;
   readonly attachments?: readonly AttachmentInput[];
+  /**
+   * When the connection breaks after the mail was handed over, or the process dies meanwhile, nobody knows whether it was
+   * delivered. "repeat": it is sent again under the same Message-ID, so at least once. "ask": it is not, so at most once;
+   * the job becomes a dead letter for people to look into. Default: "repeat".
+   */
+  readonly onDoubt?: "repeat" | "ask";
 } & ({ readonly subject: string; readonly body: string; readonly html?: string } | TemplateInput);
 
 /** What the handler is given. */
@@ -29,6 +35,7 @@ export interface Email {
   readonly bcc: readonly Mailbox[];
   readonly replyTo: readonly Mailbox[];
   readonly attachments: readonly Attachment[];
+  readonly onDoubt: "repeat" | "ask";
   readonly words: { readonly subject: string; readonly text: string; readonly html: string | null } | Letter;
 }
 
@@ -45,17 +52,18 @@ const fields = z.strictObject({
   template: z.string().meta({ enum: Object.keys(templates) }).optional(), // known to the JSON Schema; checked below
   data: z.unknown().optional(),
   attachments: z.array(attachment).max(50).optional(),
+  onDoubt: z.enum(["repeat", "ask"]).optional(),
 });
 
 const schema = fields.transform((given, ctx): Email => {
-  const { to, cc = [], bcc = [], replyTo = [], attachments = [] } = given;
+  const { to, cc = [], bcc = [], replyTo = [], attachments = [], onDoubt = "repeat" } = given;
   const recipients = to.length + cc.length + bcc.length;
   if (recipients > maxRecipients) {
     ctx.addIssue({ code: "custom", path: ["to"], message: `expected at most ${maxRecipients} recipients in to, cc and bcc together, got ${recipients}` });
   }
   checkContentIds(attachments, given.html, ctx);
   const words = given.template === undefined ? ownWords(given, ctx) : templateWords(given.template, given, ctx);
-  return words === null ? z.NEVER : { to, cc, bcc, replyTo, attachments, words };
+  return words === null ? z.NEVER : { to, cc, bcc, replyTo, attachments, onDoubt, words };
 });
 
 // zod infers the input as "every field optional". The type says more, which field goes with which, and all that fits it

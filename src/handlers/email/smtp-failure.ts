@@ -2,7 +2,7 @@
 // been at it. The server's own words are in every message.
 
 import type { NodemailerError } from "nodemailer";
-import { FinalError, RetryAfter } from "../../outbox/errors.ts";
+import { FinalError, isA, RetryAfter } from "../../outbox/errors.ts";
 import { withoutSecrets } from "../outbound/secrets.ts";
 import { replyText } from "./smtp-reply.ts";
 
@@ -13,6 +13,11 @@ export interface Conversation {
   readonly secrets: readonly string[];
   /** True when all of the mail had been handed over, so that only the server's answer was missing. */
   readonly handedOver: boolean;
+}
+
+/** The mail had been handed over, and no answer came. */
+class UncertainDelivery extends Error {
+  override readonly name = "UncertainDelivery";
 }
 
 const operatorSeconds = 600;
@@ -44,10 +49,15 @@ export function smtpFailure(error: unknown, { server, secrets, handedOver }: Con
   if (!connectionCodes.includes(code ?? "")) return error;
   // No reply. Once everything was handed over nobody can know what became of it; sending again may deliver it twice,
   // not sending may lose it. At least once is the promise, so it is sent again, under the same Message-ID.
-  const delivery = handedOver
-    ? "It is uncertain whether the mail was delivered: it had been handed over. A further attempt has the same Message-ID."
-    : "The mail was not delivered.";
-  return new Error(`No answer from the SMTP server ${server}: ${shown(reasonOf(error))}. ${delivery}`, cause);
+  const failure = `No answer from the SMTP server ${server}: ${shown(reasonOf(error))}.`;
+  if (!handedOver) return new Error(`${failure} The mail was not delivered.`, cause);
+  return new UncertainDelivery(`${failure} It is uncertain whether the mail was delivered: it had been handed over. A further attempt has the same Message-ID.`, cause);
+}
+
+/** For a mail that must not go out twice: whatever failed, it was not delivered, unless that is uncertain. */
+export function notDelivered(error: unknown): unknown {
+  if (error instanceof UncertainDelivery || isA(error, FinalError) || isA(error, RetryAfter)) return error;
+  return new RetryAfter(null, error instanceof Error ? error.message : String(error), { cause: error });
 }
 
 function isTemporary(responseCode: number | undefined): boolean {
