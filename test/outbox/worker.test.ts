@@ -104,17 +104,22 @@ describe("an idle worker", () => {
   });
 
   it("is not woken by an enqueue that is rolled back, nor by one that is not committed", async () => {
-    const before = looks();
-    const client = await test.pool.connect();
-    await client.query("begin");
-    const { id } = await test.outbox.enqueue(client, work, {});
-    await sleep(300);
-    expect(looks()).toBe(before);
-    await client.query("rollback");
-    client.release();
-    await sleep(300);
-    expect(looks()).toBe(before);
-    await expect(test.job(id)).rejects.toThrow();
+    // After the load of an earlier test the worker looks again by itself, each time twice as late: such a look may fall into
+    // one round, but an enqueue that wakes it would do so in every one.
+    const looked: number[] = [];
+    for (let round = 0; round < 4 && !looked.includes(0); round += 1) {
+      const before = looks();
+      const client = await test.pool.connect();
+      await client.query("begin");
+      const { id } = await test.outbox.enqueue(client, work, {});
+      await sleep(300);
+      await client.query("rollback");
+      client.release();
+      await sleep(300);
+      looked.push(looks() - before);
+      await expect(test.job(id)).rejects.toThrow();
+    }
+    expect(looked).toContain(0);
   });
 
   it("runs a job when it is due, without a poll", async () => {
