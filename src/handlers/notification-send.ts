@@ -3,6 +3,7 @@
 // Next: notification/channels.ts (what can be configured), notification-deliver.ts (what those jobs do).
 
 import { z } from "zod";
+import { sqlOf } from "../outbox/database.ts";
 import type { Handler } from "../outbox/define.ts";
 import { defineJob, handle } from "../outbox/define.ts";
 import type { Channel, Channels } from "./notification/channels.ts";
@@ -40,7 +41,7 @@ export function notificationSendHandler({ channels }: NotificationSettings = { c
     const { id, owner, priority } = ctx.job;
     await ctx.complete(
       async (tx) => {
-        await tx.query(`insert into notification (user_id, type, message, job_id) values ($1, $2, $3, $4)`, [userId, type, message, id]);
+        await sqlOf(tx).query(`insert into notification (user_id, type, message, job_id) values ($1, $2, $3, $4)`, [userId, type, message, id]);
         const enqueued = [];
         for (const delivery of deliveries) {
           const job = await ctx.enqueue(tx, notificationDeliver, delivery, { priority, ...(owner !== null && { owner }) });

@@ -6,8 +6,10 @@ import { PrismaPg as PrismaPg6 } from "@prisma/adapter-pg-6";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { AppOutbox, JobContext } from "../../src/index.ts";
 import { createOutbox, defineJob, handle } from "../../src/index.ts";
-import { auditLog } from "../../src/jobs.ts";
+import { auditLog, dataSync, notificationSend } from "../../src/jobs.ts";
 import { auditLogHandler } from "../../src/handlers/audit-log.ts";
+import { dataSyncHandler } from "../../src/handlers/data-sync.ts";
+import { notificationSendHandler } from "../../src/handlers/notification-send.ts";
 import type { PrismaClientLike } from "../../src/service/prisma-transactions.ts";
 import { work } from "../support/outbox.ts";
 import { PrismaClient as Prisma6 } from "./prisma-6/generated/without-outbox/client.ts";
@@ -122,8 +124,19 @@ describe.each(Object.entries(clients))("ctx.complete in transactions of %s", (_,
 
   it("the built-in types write through it too", async () => {
     await outbox.enqueueAlone(auditLog, { event: "seen" });
-    expect(await outbox.drain({ handlers: [auditLogHandler()] })).toMatchObject({ done: 1 });
+    await outbox.enqueueAlone(notificationSend, { userId: "u", type: "t", message: "seen", channels: ["ops"] });
+    await outbox.enqueueAlone(dataSync, { source: "app", target: "proposals", data: { id: "0198f2c4-6f00-7000-8000-000000000001", title: "synced", version: 1 } });
+    await shop.pool.query("create table synced (id uuid primary key, title text, version int)");
+    const handlers = [
+      auditLogHandler(),
+      notificationSendHandler({ channels: { ops: { kind: "slack", url: "https://hooks.slack.example/x" } } }),
+      dataSyncHandler({ endpoints: { proposals: { kind: "table", table: "synced", key: "id", version: "version" } } }),
+    ];
+    expect(await outbox.drain({ handlers })).toMatchObject({ done: 3, retried: 0, dead: 0 });
     expect((await shop.pool.query("select event from audit_log")).rows).toEqual([{ event: "seen" }]);
+    expect((await shop.pool.query("select message from notification")).rows).toEqual([{ message: "seen" }]);
+    expect((await shop.pool.query("select title from synced")).rows).toEqual([{ title: "synced" }]);
+    expect((await shop.pool.query("select from outbox where type = 'notification.deliver'")).rowCount).toBe(1);
     expect(nothing.proposals).toEqual((await shop.committed()).proposals);
   });
 });
