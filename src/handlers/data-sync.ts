@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { Handler, JobContext } from "../outbox/define.ts";
 import { defineJob, handle } from "../outbox/define.ts";
 import { FinalError } from "../outbox/errors.ts";
+import { configuredAs } from "./outbound/configured.ts";
 import type { Resolve } from "./outbound/target.ts";
 import type { Endpoint } from "./sync/endpoints.ts";
 import { checkEndpoints, namePattern } from "./sync/endpoints.ts";
@@ -40,12 +41,7 @@ export interface DataSyncSettings {
 export function dataSyncHandler({ endpoints, resolve }: DataSyncSettings): Handler {
   const byName = checkEndpoints(endpoints);
 
-  function find(field: "source" | "target", wanted: string): Endpoint {
-    const endpoint = byName.get(wanted);
-    if (endpoint !== undefined) return endpoint;
-    const known = [...byName.keys()].map((each) => `"${each}"`).join(", ");
-    throw new FinalError(`Expected ${field} to be an endpoint of the configuration, got "${wanted}". Known are: ${known === "" ? "none" : known}.`);
-  }
+  const find = (field: "source" | "target", wanted: string) => configuredAs(byName, wanted, `${field} to be an endpoint of the configuration`);
 
   async function pulled(source: string, context: JobContext, url: string | null): Promise<Page> {
     const endpoint = find("source", source);

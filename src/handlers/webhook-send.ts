@@ -4,6 +4,7 @@
 import type { Contract, Handler } from "../outbox/define.ts";
 import { defineJob, handle } from "../outbox/define.ts";
 import { FinalError } from "../outbox/errors.ts";
+import { configuredAs } from "./outbound/configured.ts";
 import { failureOf } from "./outbound/failure.ts";
 import { request } from "./outbound/request.ts";
 import type { Resolve } from "./outbound/target.ts";
@@ -41,12 +42,7 @@ export function webhookSendHandler({ webhooks, secrets, allowPrivate = false, re
   const byName = checkWebhooks(webhooks);
   const keys = secrets.map((secret, index) => keyOf(secret, secrets.length === 1 ? "WEBHOOK_SECRET" : `secret ${index + 1} of WEBHOOK_SECRET`));
 
-  function named(endpoint: string): Receiver {
-    const receiver = byName.get(endpoint);
-    if (receiver !== undefined) return receiver;
-    const known = [...byName.keys()].map((each) => JSON.stringify(each)).join(", ");
-    throw new FinalError(`Expected endpoint to be one of webhooks in the configuration, got ${JSON.stringify(endpoint)}. Known are: ${known === "" ? "none" : known}.`);
-  }
+  const named = (endpoint: string) => configuredAs(byName, endpoint, "endpoint to be one of webhooks in the configuration");
 
   function direct(url: string): Receiver {
     if (keys.length > 0) return { url, keys, headers: {}, allowPrivate };

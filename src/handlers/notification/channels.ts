@@ -1,9 +1,9 @@
 // Where notifications go beside the inbox: named channels of the configuration, checked once, when the handler is made.
 // Next: delivery.ts (the job that brings one notification to one channel).
 
-import { validateHeaderName, validateHeaderValue } from "node:http";
 import { z } from "zod";
-import { FinalError, OutboxError } from "../../outbox/errors.ts";
+import type { Entry } from "../outbound/configured.ts";
+import { configuredAs, entryOf } from "../outbound/configured.ts";
 import { parseTarget } from "../outbound/target.ts";
 
 /** A Slack channel, or that of a program which takes the same form, such as Mattermost. */
@@ -68,48 +68,25 @@ const ownHeaders = new Set(["host", "content-length", "content-type", "transfer-
 /** The channels by name. Throws an OutboxError that names the channel and the field; values are not shown, they may be secret. */
 export function checkChannels(channels: Readonly<Record<string, Channel>>): Channels {
   for (const [name, channel] of Object.entries(channels)) {
+    const entry = entryOf("channels", name, "notification.send");
     const issue = channelName.safeParse(name).error?.issues[0] ?? channelSchema.safeParse(channel).error?.issues[0];
-    if (issue !== undefined) refuse(name, issue.path.join("."), issue.message);
-    if (channel.kind === "whatsapp") checkUrl(name, "baseUrl", channel.baseUrl ?? defaultBaseUrl, channel);
-    else checkUrl(name, "url", channel.url, channel);
-    if (channel.kind === "webhook") checkHeaders(name, channel.headers ?? {});
+    if (issue !== undefined) entry.refuse(issue.path.join("."), issue.message);
+    if (channel.kind === "whatsapp") checkUrl(entry, "baseUrl", channel.baseUrl ?? defaultBaseUrl, channel);
+    else checkUrl(entry, "url", channel.url, channel);
+    if (channel.kind === "webhook") entry.headers(channel.headers ?? {}, ownHeaders);
   }
   return new Map(Object.entries(channels));
 }
 
-/** The channel of that name. One that is not configured is the same next time: the error is final, and names those that are. */
+/** The channel of that name. */
 export function channelOf(channels: Channels, name: string): Channel {
-  const channel = channels.get(name);
-  if (channel !== undefined) return channel;
-  const known = [...channels.keys()].map((each) => `"${each}"`).join(", ");
-  throw new FinalError(`Expected a channel of the configuration, got "${name}". Known are: ${known === "" ? "none" : known}.`);
+  return configuredAs(channels, name, "a channel of the configuration");
 }
 
-function checkUrl(name: string, field: string, text: string, channel: Channel): void {
+function checkUrl({ refuse, attempt }: Entry, field: string, text: string, channel: Channel): void {
   const inside = channel.allowPrivate ?? false;
-  const { url } = attempt(name, field, () => parseTarget(text, { allowPrivate: inside }));
+  const { url } = attempt(field, () => parseTarget(text, { allowPrivate: inside }));
   // The secret is in the URL or in a header of every request.
-  if (channel.kind !== "webhook" && url.protocol !== "https:" && !inside) refuse(name, field, "expected https://, because a secret is sent with every message");
-  if (channel.kind === "whatsapp" && (url.search !== "" || url.hash !== "")) refuse(name, field, "expected a URL without ? and #, to which the rest of the path is added");
-}
-
-function checkHeaders(name: string, headers: Readonly<Record<string, string>>): void {
-  for (const [header, value] of Object.entries(headers)) {
-    attempt(name, "headers", () => validateHeaderName(header));
-    attempt(name, "headers", () => validateHeaderValue(header, value));
-    if (ownHeaders.has(header.toLowerCase())) refuse(name, `headers.${header}`, "expected no header that notification.deliver sets itself");
-  }
-}
-
-function attempt<Value>(name: string, field: string, check: () => Value): Value {
-  try {
-    return check();
-  } catch (error) {
-    return refuse(name, field, error instanceof Error ? error.message : String(error));
-  }
-}
-
-function refuse(name: string, field: string, problem: string): never {
-  const where = `channels[${JSON.stringify(name)}]${field === "" ? "" : `.${field}`}`;
-  throw new OutboxError("CONFIGURATION", `Expected ${where} to be usable by notification.send: ${problem}`.replace(/[^.]$/, "$&."));
+  if (channel.kind !== "webhook" && url.protocol !== "https:" && !inside) refuse(field, "expected https://, because a secret is sent with every message");
+  if (channel.kind === "whatsapp" && (url.search !== "" || url.hash !== "")) refuse(field, "expected a URL without ? and #, to which the rest of the path is added");
 }

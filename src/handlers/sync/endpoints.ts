@@ -1,11 +1,11 @@
 // What data.sync reads from and writes to: named endpoints of the configuration, checked once, when the handler is made.
 // Next: pages.ts (one page after the other), http.ts, table.ts.
 
-import { validateHeaderName, validateHeaderValue } from "node:http";
 import { z } from "zod";
 import type { Duration } from "../../outbox/duration.ts";
 import { durationMs } from "../../outbox/duration.ts";
-import { OutboxError } from "../../outbox/errors.ts";
+import type { Entry } from "../outbound/configured.ts";
+import { entryOf } from "../outbound/configured.ts";
 import { parseTarget } from "../outbound/target.ts";
 
 /** Pulled by GET when it is the source, sent the data as JSON when it is the target. */
@@ -87,11 +87,12 @@ const endpointSchema = z.discriminatedUnion("kind", [httpSchema, tableSchema]);
 /** The endpoints by name. Throws an OutboxError that names the endpoint and the field; values are not shown, they may be secret. */
 export function checkEndpoints(endpoints: Readonly<Record<string, Endpoint>>): ReadonlyMap<string, Endpoint> {
   for (const [name, endpoint] of Object.entries(endpoints)) {
-    if (!namePattern.test(name)) refuse(name, null, "expected a name of 1 to 100 printable ASCII characters");
+    const entry = entryOf("endpoints", name, "data.sync");
+    if (!namePattern.test(name)) entry.refuse("", "expected a name of 1 to 100 printable ASCII characters");
     const issue = endpointSchema.safeParse(endpoint).error?.issues[0];
-    if (issue !== undefined) refuse(name, issue.path.join("."), issue.message);
-    if (endpoint.kind === "http") checkHttp(name, endpoint);
-    else checkTable(name, endpoint);
+    if (issue !== undefined) entry.refuse(issue.path.join("."), issue.message);
+    if (endpoint.kind === "http") checkHttp(entry, endpoint);
+    else checkTable(entry, endpoint);
   }
   return new Map(Object.entries(endpoints));
 }
@@ -99,42 +100,25 @@ export function checkEndpoints(endpoints: Readonly<Record<string, Endpoint>>): R
 export const defaultTimeout: Duration = "30s";
 const maxTimeoutMs = 600_000;
 
-function checkHttp(name: string, endpoint: HttpEndpoint): void {
-  attempt(name, "url", () => parseTarget(endpoint.url, { allowPrivate: endpoint.allowPrivate ?? false }));
-  const timeoutMs = attempt(name, "timeout", () => durationMs(endpoint.timeout ?? defaultTimeout, "the timeout"));
-  if (timeoutMs < 1 || timeoutMs > maxTimeoutMs) refuse(name, "timeout", `expected 1 ms to 10 minutes, got ${timeoutMs} ms`);
-  for (const [header, value] of Object.entries(endpoint.headers ?? {})) {
-    attempt(name, "headers", () => validateHeaderName(header));
-    attempt(name, "headers", () => validateHeaderValue(header, value));
-    if (ownHeaders.has(header.toLowerCase())) refuse(name, `headers.${header}`, "expected no header that data.sync sets itself");
-  }
+function checkHttp({ refuse, attempt, headers }: Entry, endpoint: HttpEndpoint): void {
+  attempt("url", () => parseTarget(endpoint.url, { allowPrivate: endpoint.allowPrivate ?? false }));
+  const timeoutMs = attempt("timeout", () => durationMs(endpoint.timeout ?? defaultTimeout, "the timeout"));
+  if (timeoutMs < 1 || timeoutMs > maxTimeoutMs) refuse("timeout", `expected 1 ms to 10 minutes, got ${timeoutMs} ms`);
+  headers(endpoint.headers ?? {}, ownHeaders);
 }
 
-function checkTable(name: string, { key, version, columns }: TableEndpoint): void {
+function checkTable({ refuse }: Entry, { key, version, columns }: TableEndpoint): void {
   const keys = keyColumns(key);
-  if (new Set(keys).size < keys.length) refuse(name, "key", "expected every column once");
-  if (keys.includes(version)) refuse(name, "version", `expected a column that is not part of the key, got "${version}"`);
+  if (new Set(keys).size < keys.length) refuse("key", "expected every column once");
+  if (keys.includes(version)) refuse("version", `expected a column that is not part of the key, got "${version}"`);
   if (columns === undefined) return;
   const mapped = Object.values(columns);
   const twice = mapped.find((column, index) => mapped.indexOf(column) !== index);
-  if (twice !== undefined) refuse(name, "columns", `expected one field for the column "${twice}", got two`);
+  if (twice !== undefined) refuse("columns", `expected one field for the column "${twice}", got two`);
   const missing = [...keys, version].find((column) => !mapped.includes(column));
-  if (missing !== undefined) refuse(name, "columns", `expected a field for the column "${missing}", which is part of the key or the version`);
+  if (missing !== undefined) refuse("columns", `expected a field for the column "${missing}", which is part of the key or the version`);
 }
 
 export function keyColumns(key: string | readonly string[]): readonly string[] {
   return typeof key === "string" ? [key] : key;
-}
-
-function attempt<Value>(name: string, field: string, check: () => Value): Value {
-  try {
-    return check();
-  } catch (error) {
-    return refuse(name, field, error instanceof Error ? error.message : String(error));
-  }
-}
-
-function refuse(name: string, field: string | null, problem: string): never {
-  const where = field === null || field === "" ? `endpoints[${JSON.stringify(name)}]` : `endpoints[${JSON.stringify(name)}].${field}`;
-  throw new OutboxError("CONFIGURATION", `Expected ${where} to be usable by data.sync: ${problem}`.replace(/[^.]$/, "$&."));
 }

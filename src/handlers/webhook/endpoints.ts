@@ -1,9 +1,8 @@
 // The receivers that webhook.send knows by name: the entry `webhooks` of the configuration, checked once, when the
 // handler is made. Next: sign.ts (what their secrets are for), payload.ts (how a job names one).
 
-import { validateHeaderName, validateHeaderValue } from "node:http";
 import { z } from "zod";
-import { OutboxError } from "../../outbox/errors.ts";
+import { entryOf } from "../outbound/configured.ts";
 import { parseTarget } from "../outbound/target.ts";
 import { keyOf } from "./sign.ts";
 
@@ -40,31 +39,12 @@ export function checkWebhooks(webhooks: Readonly<Record<string, WebhookEndpoint>
 }
 
 function receiverOf(name: string, endpoint: WebhookEndpoint): Receiver {
-  if (name === "" || name.length > 100) refuse(name, "", "expected a name of 1 to 100 characters");
+  const { refuse, attempt, headers: checkHeaders } = entryOf("webhooks", name, "webhook.send");
+  if (name === "" || name.length > 100) refuse("", "expected a name of 1 to 100 characters");
   const issue = endpointSchema.safeParse(endpoint).error?.issues[0];
-  if (issue !== undefined) refuse(name, issue.path.map((part) => `.${String(part)}`).join(""), issue.message);
+  if (issue !== undefined) refuse(issue.path.join("."), issue.message);
   const { url, secrets, headers = {}, allowPrivate = false } = endpoint;
-  attempt(name, ".url", () => parseTarget(url, { allowPrivate }));
-  for (const [header, value] of Object.entries(headers)) {
-    attempt(name, ".headers", () => validateHeaderName(header));
-    attempt(name, ".headers", () => validateHeaderValue(header, value));
-    if (ownHeaders.has(header.toLowerCase())) refuse(name, `.headers.${header}`, "expected no header that webhook.send sets itself");
-  }
-  return { url, keys: secrets.map((secret, index) => keyOf(secret, `${pathOf(name)}.secrets[${index}]`)), headers, allowPrivate };
-}
-
-function attempt(name: string, field: string, check: () => unknown): void {
-  try {
-    check();
-  } catch (error) {
-    refuse(name, field, error instanceof Error ? error.message : String(error));
-  }
-}
-
-function refuse(name: string, field: string, problem: string): never {
-  throw new OutboxError("CONFIGURATION", `Expected ${pathOf(name)}${field} to be usable by webhook.send: ${problem}`.replace(/[^.]$/, "$&."));
-}
-
-function pathOf(name: string): string {
-  return `webhooks[${JSON.stringify(name)}]`;
+  attempt("url", () => parseTarget(url, { allowPrivate }));
+  checkHeaders(headers, ownHeaders);
+  return { url, keys: secrets.map((secret, index) => keyOf(secret, `webhooks[${JSON.stringify(name)}].secrets[${index}]`)), headers, allowPrivate };
 }
