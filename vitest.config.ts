@@ -2,7 +2,12 @@
 import { defineConfig } from "vitest/config";
 import { closingLine } from "./test/support/closing-line.ts";
 
+/** "postcommit" is the sources here, not a build that may be old or missing. */
+const conditions = ["postcommit-source", "module", "node", "development|production"]; // and Vite's own
+
 export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: ["postcommit-source", "node"] } },
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/global-setup.ts"],

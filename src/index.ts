@@ -1,5 +1,7 @@
 // The library's surface. Nothing else is public.
 
+export type { AgeRule, AlertKind, AlertThresholds, DeadLettersRule } from "./outbox/alert-rules.ts";
+export type { Alert } from "./outbox/alerts.ts";
 export type { Duration } from "./outbox/duration.ts";
 export type { Retry } from "./outbox/backoff.ts";
 export type { AnyTransaction, DrizzleTransaction, KyselyTransaction, PostgresJsTransaction, PrismaTransaction, SqlTransaction, Transaction } from "./outbox/database.ts";
@@ -12,15 +14,19 @@ export type { Enqueued, EnqueueOptions, JobRequest } from "./outbox/enqueue.ts";
 export type { ErrorCode } from "./outbox/errors.ts";
 export { FinalError, InDoubtError, LeaseLostError, NotInTransactionError, OutboxError, PayloadError, PayloadTooLargeError, RetryAfter } from "./outbox/errors.ts";
 export type { Emit, OutboxEvent } from "./outbox/events.ts";
+export type { JobFilter } from "./outbox/filter.ts";
 export type { HandleManyOptions, JobOfMany } from "./outbox/handle-many.ts";
 export { handleMany } from "./outbox/handle-many.ts";
+export type { JobDetails, JobSummary, ListOptions, TimelineEntry } from "./outbox/inspect-jobs.ts";
 export type { TypeState } from "./outbox/inspect-types.ts";
 export type { ClaimedJob, Lease, Status } from "./outbox/job.ts";
+export type { ActionOptions, ActionReport, RetryOptions } from "./outbox/job-actions.ts";
 export type { Concurrency, RateLimit } from "./outbox/limits.ts";
 export * from "./outbox/register.ts"; // as a whole, or an app could not add to it
 export type { HandlerEntry } from "./outbox/registry.ts";
 export type { PauseOptions, ResumeOptions } from "./outbox/pause.ts";
 export type { PruneOptions, PruneReport } from "./outbox/prune.ts";
+export type { Redrive, RedriveRule } from "./outbox/redrive-policy.ts";
 export type { Retention } from "./outbox/retention.ts";
 export type { ScheduleDeclaration, ScheduleDefinition } from "./outbox/schedule.ts";
 export { defineSchedule } from "./outbox/schedule.ts";
@@ -31,7 +37,10 @@ export type { Effect } from "./outbox/store/running.ts";
 export type { Pause } from "./outbox/store/pauses.ts";
 export type { StateOf, Transitions } from "./outbox/transition.ts";
 export { assertTransition, TransitionError } from "./outbox/transition.ts";
+export type { WaitOptions } from "./outbox/wait.ts";
+export type { Gate, GateName, Why } from "./outbox/why.ts";
 export type { Worker, WorkerOptions } from "./outbox/worker.ts";
+export type { AlertMessage, AlertsConfig, Notify } from "./service/alerts.ts";
 export type { OutboxConfig } from "./service/config.ts";
 export { defineConfig } from "./service/config.ts";
 export type { AppOutbox, CreateOutboxOptions, PgPool } from "./service/create-outbox.ts";

@@ -28,7 +28,7 @@ export const emptyDrain: Row = {
     const times = Math.max(10, Math.round(40 * bench.scale));
     const commands = [
       { contender: "postcommit", label: `jobs:drain (${cli.what})`, args: [cli.script, "jobs:drain"], url: ours, cwd },
-      { contender: "postcommit", label: "the same with this repository's outbox.config.ts, TypeScript as it is", args: [cli.script, "jobs:drain"], url: ours, cwd: root },
+      { contender: "postcommit", label: "the same with this repository's outbox.config.ts, which the build has compiled", args: [cli.script, "jobs:drain"], url: ours, cwd: root },
       { contender: "graphile-worker", label: "graphile-worker --once", args: [join(root, "bench/node_modules/graphile-worker/dist/cli.js"), "--once"], url: theirs, cwd },
       { contender: "node", label: "an empty script, for comparison", args: ["--eval", "0"], url: ours, cwd },
     ];

@@ -78,6 +78,26 @@ export type OutboxEffect = Prisma.OutboxEffectModel
  */
 export type OutboxAction = Prisma.OutboxActionModel
 /**
+ * Model OutboxActionJob
+ * Which jobs an operator's action has changed. It goes with the job; the action stays.
+ */
+export type OutboxActionJob = Prisma.OutboxActionJobModel
+/**
+ * Model OutboxLock
+ * What only one worker or drain does at a time, and which one does: `drain` is that of `jobs:drain --exclusive`.
+ */
+export type OutboxLock = Prisma.OutboxLockModel
+/**
+ * Model OutboxAlert
+ * An alert that is raised at this moment; see `alerts` in outbox.config.ts.
+ */
+export type OutboxAlert = Prisma.OutboxAlertModel
+/**
+ * Model OutboxRedrive
+ * How far the automatic redrive of a type has looked, in the order in which its jobs died; see `redrive` in outbox.config.ts.
+ */
+export type OutboxRedrive = Prisma.OutboxRedriveModel
+/**
  * Model OutboxType
  * What is said about a type of job as a whole: pauses by people, limits by contracts. A type without either has no row.
  */

@@ -1,6 +1,5 @@
 // What every change of jobs by hand goes through: a question on a terminal, a number for many, samples of what is meant.
 
-import { createInterface } from "node:readline";
 import { OutboxError } from "../outbox/errors.ts";
 import { visible } from "../service/visible.ts";
 import type { CommandIo, OutputRow } from "./output.ts";
@@ -14,19 +13,27 @@ export function canAsk(io: CommandIo): boolean {
   return io.stdinIsTty && io.stderrIsTty;
 }
 
-/** Asks on the terminal. Only "y" or "yes" is a yes; the end of the input, or two minutes without an answer, is a no. */
+/** Asks on the terminal. Only "y" or "yes" is a yes; Ctrl-C, the end of the input, or two minutes without an answer, is a no. */
 export async function ask(io: CommandIo, question: string): Promise<boolean> {
-  await write(io.stderr, `${question} [y/N] `);
+  const { createInterface } = await import("node:readline");
   const lines = createInterface({ input: io.stdin, terminal: false });
-  const tooLate = setTimeout(() => lines.close(), answerTimeoutMs);
+  const stop = () => lines.close();
+  const tooLate = setTimeout(stop, answerTimeoutMs);
+  // Before those of a command that goes on until its step is done: a question is no step.
+  process.prependListener("SIGINT", stop);
   try {
-    const answer = await new Promise<string>((resolve) => {
+    // Listened for before the question is there: fast fingers answer at once.
+    const answered = new Promise<string | null>((resolve) => {
       lines.once("line", resolve);
-      lines.once("close", () => resolve(""));
+      lines.once("close", () => resolve(null));
     });
-    return /^\s*y(es)?\s*$/i.test(answer);
+    await write(io.stderr, `${question} [y/N] `);
+    const answer = await answered;
+    if (answer === null) await write(io.stderr, "\n"); // nobody has pressed Enter
+    return answer !== null && /^\s*y(es)?\s*$/i.test(answer);
   } finally {
     clearTimeout(tooLate);
+    process.off("SIGINT", stop);
     lines.close();
   }
 }

@@ -5,11 +5,12 @@ import { OutboxError } from "../outbox/errors.ts";
 import { isTransient } from "../outbox/transient.ts";
 import type { Settings } from "../service/config.ts";
 import { messageOf, unreachable } from "../service/database.ts";
+import { sourceStack } from "../service/source-stack.ts";
 import { invoker, loadSettings } from "../service/config.ts";
 import type { CommandIo } from "./output.ts";
 import { visible } from "../service/visible.ts";
 
-export const exitCodes = { ok: 0, unexpected: 1, usage: 2, jobsFailed: 3, checkFailed: 4, notFound: 5, unreachable: 69, configuration: 78 } as const;
+export const exitCodes = { ok: 0, unexpected: 1, usage: 2, jobsFailed: 3, checkFailed: 4, notFound: 5, unreachable: 69, locked: 75, configuration: 78 } as const;
 
 export interface CommandContext {
   readonly io: CommandIo;
@@ -18,6 +19,8 @@ export interface CommandContext {
   settings(): Promise<Settings>;
   /** What the process will exit with. */
   exitWith(code: number): void;
+  /** Changes `io` for what follows: the flags that every command has. */
+  adapt(change: Partial<CommandIo>): void;
 }
 
 /** The process as commands see it. */
@@ -31,6 +34,7 @@ export function processIo(): CommandIo {
     stdoutIsTty: stdout.isTTY,
     stderrIsTty: stderr.isTTY,
     columns: stdout.isTTY ? stdout.columns : 80,
+    color: stdout.isTTY && !invoker().noColor,
     actor: `${invoker().user}@${hostname()}`,
   };
 }
@@ -38,8 +42,14 @@ export function processIo(): CommandIo {
 export function createContext(io: CommandIo, root: string): CommandContext & { exitCode(): number } {
   let code: number = exitCodes.ok;
   let loading: Promise<Settings> | null = null;
+  let adapted = io;
   return {
-    io,
+    get io() {
+      return adapted;
+    },
+    adapt(change) {
+      adapted = { ...adapted, ...change };
+    },
     root,
     settings: () => (loading ??= loadSettings(root)),
     exitWith(next) {
@@ -60,19 +70,20 @@ export function explain(error: unknown): { sentence: string; exitCode: number } 
     return { sentence: visible(unreachable(error)), exitCode: exitCodes.unreachable };
   }
   if (sqlState === "08P01") return { sentence: visible(unreachable(error)), exitCode: exitCodes.configuration };
-  if (sqlState === "42P01" || sqlState === "42703") {
+  if (sqlState === "42P01" || sqlState === "42703" || sqlState === "42883") {
     return { sentence: `The database is not migrated: ${visible(messageOf(error))}. Run \`npm run app:cli migrate\`.`, exitCode: exitCodes.configuration };
   }
   if (sqlState === "28P01" || sqlState === "28000" || sqlState === "3D000") {
     return { sentence: `The database refuses the connection: ${visible(messageOf(error))}. Check DATABASE_URL.`, exitCode: exitCodes.configuration };
   }
-  return { sentence: `Unexpected error: ${error instanceof Error ? (error.stack ?? error.message) : visible(String(error))}`, exitCode: exitCodes.unexpected };
+  return { sentence: `Unexpected error: ${error instanceof Error ? sourceStack(error.stack ?? error.message) : visible(String(error))}`, exitCode: exitCodes.unexpected };
 }
 
 function exitCodeOf(error: OutboxError): number {
   switch (error.code) {
     case "USAGE":
     case "INVALID_OPTION":
+    case "CONFLICT":
       return exitCodes.usage;
     case "CONFIGURATION":
     case "MIGRATION":
@@ -87,6 +98,7 @@ function exitCodeOf(error: OutboxError): number {
     case "PAYLOAD_TOO_LARGE":
     case "LEASE_LOST":
     case "INVALID_TRANSITION":
+    case "TOO_SLOW":
       return exitCodes.unexpected;
   }
 }

@@ -2,7 +2,6 @@
 
 import type { Command } from "commander";
 import { OutboxError } from "../outbox/errors.ts";
-import { chooseDatabase } from "../service/service.ts";
 import type { CommandContext } from "./context.ts";
 import { wholeNumber } from "./flags.ts";
 
@@ -44,7 +43,7 @@ export function dbOutboxCommand(program: Command, context: CommandContext): void
     .addHelpText("after", "\nDeleting done or cancelled jobs and putting failed or cancelled ones back to pending needs no --yes; every other change does, off a terminal.\nExit codes: 0 done (also when nothing was selected), 2 usage or missing confirmation, 69 database unreachable, 78 configuration.")
     .action(async (operation: string, input: string | undefined, flags: OutboxFlags) => {
       refuseIdleFlags(operation, flags);
-      const { dbOutbox } = await import("./db-outbox.ts");
+      const [{ dbOutbox }, { chooseDatabase }] = await Promise.all([import("./db-outbox.ts"), import("../service/service.ts")]);
       const chosen = await chooseDatabase(await context.settings(), context.root);
       try {
         const request = {

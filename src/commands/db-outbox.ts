@@ -11,7 +11,7 @@ import { parseJson } from "./db-outbox/parse-json.ts";
 import type { Answer } from "./db-outbox/read.ts";
 import { read } from "./db-outbox/read.ts";
 import { readInput } from "./db-outbox/read-input.ts";
-import { redactRow } from "./db-outbox/redact.ts";
+import { redactRow } from "../service/redact.ts";
 import type { Request } from "./db-outbox/request.ts";
 import { expectOperation, parseRequest } from "./db-outbox/request.ts";
 import type { CommandIo, OutputRow } from "./output.ts";

@@ -18,6 +18,17 @@ export function duration(value: string): number {
   }
 }
 
+/** With its offset: without one, it would be another instant on another machine. Null: it is none. */
+export function instantIn(value: string): Date | null {
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(value) && !Number.isNaN(Date.parse(value)) ? new Date(value) : null;
+}
+
+export function instant(value: string): Date {
+  const at = instantIn(value);
+  if (at !== null) return at;
+  throw new InvalidArgumentError(`Expected an instant such as 2026-12-01T08:00Z or 2026-12-01T08:00+01:00, got ${JSON.stringify(value)}.`);
+}
+
 /** A port; 0 asks for any that is free. */
 export function port(value: string): number {
   if (/^\d+$/.test(value) && Number(value) <= 65_535) return Number(value);

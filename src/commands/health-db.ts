@@ -1,11 +1,9 @@
-// health:db: reachable, migrated, counts, what is due longest, what is stuck. Exits 0 or 4.
+// health:db: reachable, migrated, counts, what is due longest, what is stuck, what has reached a threshold. Exits 0 or 4.
 
 import type { Command } from "commander";
 import { typeOf } from "../outbox/registry.ts";
 import type { Health } from "../service/health.ts";
-import { checkHealth } from "../service/health.ts";
-import { handlersOf } from "../service/handlers.ts";
-import { chooseDatabase, migrationsDir } from "../service/service.ts";
+import { migrationsDir } from "../service/place.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodes } from "./context.ts";
 import { printValue, write } from "./output.ts";
@@ -17,12 +15,13 @@ export function healthDb(program: Command, context: CommandContext): void {
     .description("say whether the database can do its work")
     .option("--json", "print one JSON document")
     .addHelpText("before", "Examples:\n  npm run app:cli health:db\n  npm run -s app:cli -- health:db --json\n  npm run -s app:cli health:db || echo 'call somebody'\n")
-    .addHelpText("after", "\nExit codes: 0 healthy, 4 not (unreachable, not migrated, or a job processing for over 10 minutes), 78 configuration.")
+    .addHelpText("after", "\nExit codes: 0 healthy, 4 not (unreachable, not migrated, a job processing for over 10 minutes, or a threshold\nof alerts in outbox.config.ts reached), 78 configuration.")
     .action(async ({ json = false }: { json?: boolean }) => {
       const settings = await context.settings();
+      const [{ chooseDatabase }, { checkHealth }, { handlersOf }] = await Promise.all([import("../service/service.ts"), import("../service/health.ts"), import("../service/handlers.ts")]);
       const chosen = await chooseDatabase(settings, context.root);
       try {
-        const health = await checkHealth(chosen.url, migrationsDir(context.root), handlersOf(settings).map(typeOf));
+        const health = await checkHealth(chosen.url, migrationsDir(context.root), handlersOf(settings).map(typeOf), { alerts: settings.alerts });
         if (json) await printValue(context.io, health, { json: true, ndjson: false });
         else await write(context.io.stdout, sentences(health, chosen.embedded));
         context.exitWith(health.healthy ? exitCodes.ok : exitCodes.checkFailed);

@@ -7,7 +7,6 @@ import type { Outbox } from "../outbox/outbox.ts";
 import type { PruneOptions, PruneReport } from "../outbox/prune.ts";
 import { expectFinished } from "../outbox/prune.ts";
 import { shownDuration } from "../outbox/retention.ts";
-import { openService } from "../service/service.ts";
 import { ask, canAsk, checkCount, consentFlags, jobs, showSamples } from "./consent.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodes } from "./context.ts";
@@ -44,6 +43,7 @@ export function jobsPrune(program: Command, context: CommandContext): void {
     .action(async (flags: PruneFlags) => {
       checkFlags(flags, context);
       const settings = await context.settings();
+      const { openService } = await import("../service/service.ts");
       const service = await openService(settings, context.root, () => undefined);
       const stop = stopSignals((name) => void note(context.io, { quiet: !context.io.stderrIsTty }, `Stopping on ${name}, after this step.`));
       try {

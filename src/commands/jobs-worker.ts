@@ -27,7 +27,7 @@ export function jobsWorker(program: Command, context: CommandContext): void {
     .option("--probe-port <port>", "answer /health (alive) and /health/ready (reaches the database) over HTTP; 0 takes a free port", port)
     .option("--probe-host <address>", "on which address", "127.0.0.1")
     .addHelpText("before", "Examples:\n  npm run start:worker\n  npm run app:cli jobs:worker\n  npm run app:cli -- jobs:worker --type email.send,webhook.send --concurrency 5\n")
-    .addHelpText("after", "\nSIGTERM or SIGINT: claims no more, lets running jobs finish within --drain-timeout, gives the rest back, exits 0.\nA second signal ends it at once (143, 130); what was running is rescued by others.\nThe log goes to stderr, as JSON lines off a terminal (LOG_LEVEL, LOG_FORMAT), with a sign of life every 30 s.")
+    .addHelpText("after", "\nSIGTERM or SIGINT: claims no more, lets running jobs finish within --drain-timeout, gives the rest back, exits 0.\nA second signal ends it at once (143, 130); what was running is rescued by others.\nThe log goes to stderr, as JSON lines off a terminal (LOG_LEVEL, LOG_FORMAT), with a sign of life every 30 s.\nExit codes: 0 stopped by a first signal, or by --idle-timeout, 2 usage, 78 configuration, 130 and 143 a second signal. While the database is away it waits.")
     .action(async (flags: WorkerFlags) => {
       const { logLevel } = await context.settings();
       const level = flags.quiet === true ? "error" : flags.verbose === true ? "debug" : logLevel;

@@ -1,8 +1,7 @@
 // migrate and migrate:status: prisma/migrations, as `prisma migrate deploy` would apply them.
 
 import type { Command } from "commander";
-import { migrate, migrationStatus } from "../service/migrate.ts";
-import { chooseDatabase, migrationsDir } from "../service/service.ts";
+import { migrationsDir } from "../service/place.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodes } from "./context.ts";
 import { note, printRows } from "./output.ts";
@@ -12,7 +11,9 @@ export function migrateCommands(program: Command, context: CommandContext): void
     .command("migrate")
     .description("apply what is pending of prisma/migrations")
     .addHelpText("before", "Examples:\n  npm run app:cli migrate\n  DATABASE_URL=postgresql://… npm run app:cli migrate\n  npm run app:cli migrate:status\n")
+    .addHelpText("after", "\nExit codes: 0 done (also when there was nothing to do), 69 database unreachable, 78 a migration failed, or the configuration is wrong.")
     .action(async () => {
+      const [{ chooseDatabase }, { migrate }] = await Promise.all([import("../service/service.ts"), import("../service/migrate.ts")]);
       const chosen = await chooseDatabase(await context.settings(), context.root);
       try {
         const { applied, alreadyApplied, changed } = await migrate(chosen.url, migrationsDir(context.root));
@@ -27,8 +28,10 @@ export function migrateCommands(program: Command, context: CommandContext): void
     .command("migrate:status")
     .description("say which migrations are applied")
     .option("--json", "print one JSON document")
-    .addHelpText("after", "\nExit codes: 0 up to date, 4 not.")
+    .addHelpText("before", "Examples:\n  npm run app:cli migrate:status\n  npm run -s app:cli -- migrate:status --json\n  npm run app:cli migrate:status || npm run app:cli migrate\n")
+    .addHelpText("after", "\nExit codes: 0 up to date, 4 not, 69 database unreachable, 78 configuration.")
     .action(async ({ json = false }: { json?: boolean }) => {
+      const [{ chooseDatabase }, { migrationStatus }] = await Promise.all([import("../service/service.ts"), import("../service/migrate.ts")]);
       const chosen = await chooseDatabase(await context.settings(), context.root);
       try {
         const status = await migrationStatus(chosen.url, migrationsDir(context.root));

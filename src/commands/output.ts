@@ -1,6 +1,7 @@
 // How every command prints. stdout is data: a table on a terminal, TSV when piped, JSON when asked. stderr is messages.
 // Next: service/visible.ts (nothing in the data reaches the terminal as a command), output/table.ts.
 
+import { colored, plain } from "./output/colors.ts";
 import { tableLines } from "./output/table.ts";
 import { visible, visibleJson } from "../service/visible.ts";
 
@@ -16,6 +17,10 @@ export interface CommandIo {
   readonly columns: number;
   /** Who is at the keyboard, for the ledger: user@host. */
   readonly actor: string;
+  /** Whether colours are wanted on stdout. */
+  readonly color?: boolean;
+  /** Whether the person asked for no notices. */
+  readonly quiet?: boolean;
 }
 
 export interface Format {
@@ -46,6 +51,7 @@ export async function printRows(io: CommandIo, rows: readonly OutputRow[], forma
     names.map((name) => ({ name: visible(name), cells: rows.map((row) => cell(row[name])), alignRight: rows.every((row) => isNumber(row[name])) })),
     // Some pseudo-terminals say that they have no columns.
     io.columns > 0 ? io.columns : 80,
+    io.color === true ? colored : plain,
   );
   await write(io.stdout, `${lines.join("\n")}\n`);
   if (hidden.length > 0) await note(io, format, `Not shown for lack of width: ${hidden.join(", ")}. --json shows everything.`);
@@ -60,7 +66,7 @@ export async function printValue(io: CommandIo, value: unknown, format: Format):
 
 /** A message to the person: on stderr, unless they asked for quiet. Text from data in it must be `visible`. */
 export async function note(io: CommandIo, format: { readonly quiet?: boolean }, text: string): Promise<void> {
-  if (format.quiet !== true) await write(io.stderr, `${text}\n`);
+  if (format.quiet !== true && io.quiet !== true) await write(io.stderr, `${text}\n`);
 }
 
 async function printDocument(io: CommandIo, value: unknown): Promise<void> {

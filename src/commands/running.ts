@@ -2,12 +2,9 @@
 
 import type { Command } from "commander";
 import type { Duration } from "../outbox/duration.ts";
-import { logEvents } from "../service/log-events.ts";
 import type { Log } from "../service/log.ts";
-import { createLog } from "../service/log.ts";
 import type { LogLevel } from "../service/config.ts";
 import type { Service } from "../service/service.ts";
-import { openService } from "../service/service.ts";
 import type { CommandContext } from "./context.ts";
 import { duration, list, wholeNumber } from "./flags.ts";
 import { note } from "./output.ts";
@@ -39,7 +36,8 @@ export async function underSignals<Value>(
   work: (service: Service, stop: AbortSignal, log: Log) => Promise<Value>,
 ): Promise<Value> {
   const { io } = context;
-  const settings = await context.settings();
+  // At once, and only now: --help needs none of it.
+  const [settings, { openService }, { createLog }, { logEvents }] = await Promise.all([context.settings(), import("../service/service.ts"), import("../service/log.ts"), import("../service/log-events.ts")]);
   const log = createLog({ level: options.level, format: settings.logFormat ?? (options.jsonLog && !io.stderrIsTty ? "json" : "text"), stderr: io.stderr });
   const service = await openService(settings, context.root, logEvents(log));
   const stop = stopSignals((name) => {

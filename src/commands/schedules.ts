@@ -1,36 +1,13 @@
-// schedules:list, schedules:run, schedules:pause, schedules:resume. What they call stands in outbox/schedule-actions.ts.
+// Puts schedules:list, schedules:run, schedules:pause and schedules:resume on the command line; what they do is in
+// schedules/actions.ts.
 
 import type { Command } from "commander";
-import type { Database } from "../outbox/database.ts";
-import { OutboxError } from "../outbox/errors.ts";
-import { declareSchedules } from "../outbox/fire.ts";
-import { listSchedules } from "../outbox/inspect-schedules.ts";
-import type { ListedSchedule } from "../outbox/inspect-schedules.ts";
-import { pauseSchedule, resumeSchedule, runSchedule } from "../outbox/schedule-actions.ts";
-import type { Schedule } from "../outbox/schedule.ts";
-import { readClock } from "../outbox/store/schedule-actions.ts";
-import { compileSchedules } from "../service/schedules.ts";
-import { openService } from "../service/service.ts";
-import { visible } from "../service/visible.ts";
-import { quoted } from "./consent.ts";
 import type { CommandContext } from "./context.ts";
-import { closest } from "./db-outbox/refuse.ts";
-import { note, printRows, printValue } from "./output.ts";
-
-interface ActionFlags {
-  readonly dryRun?: boolean;
-  readonly reason?: string;
-  readonly json?: boolean;
-}
-
-/** The schedules of the table, and those of outbox.config.ts. */
-interface Known {
-  readonly database: Database;
-  readonly listed: readonly ListedSchedule[];
-  readonly own: readonly Schedule[];
-}
+import type { ActionFlags } from "./schedules/actions.ts";
 
 const exits = "\nExit codes: 0 done (also when there was nothing to change), 2 usage, 5 no such schedule, 69 database unreachable, 78 configuration.";
+
+const actions = () => import("./schedules/actions.ts");
 
 export function scheduleCommands(program: Command, context: CommandContext): void {
   program
@@ -40,16 +17,16 @@ export function scheduleCommands(program: Command, context: CommandContext): voi
     .option("--ndjson", "print one JSON document a line")
     .addHelpText("before", "Examples:\n  npm run app:cli schedules:list\n  npm run -s app:cli -- schedules:list --json\n  npm run app:cli schedules:run nightly-report\n")
     .addHelpText("after", "\nExit codes: 0 done (also when there is none), 69 database unreachable, 78 configuration.")
-    .action((flags: { json?: boolean; ndjson?: boolean }) => withSchedules(context, (known) => list(context, known, { json: flags.json ?? false, ndjson: flags.ndjson ?? false })));
+    .action(async (flags: { json?: boolean; ndjson?: boolean }) => (await actions()).listAll(context, { json: flags.json ?? false, ndjson: flags.ndjson ?? false }));
   action(program, "run", "enqueue one job of a schedule now, beside its slots, also while it is paused")
     .addHelpText("before", "Examples:\n  npm run app:cli schedules:run nightly-report\n  npm run -s app:cli -- schedules:run nightly-report --reason 'the night was lost'\n  npm run -s app:cli -- schedules:run nightly-report --dry-run\n")
-    .action((name: string, flags: ActionFlags) => withSchedules(context, (known) => runNow(context, known, name, flags)));
+    .action(async (name: string, flags: ActionFlags) => (await actions()).runNow(context, name, flags));
   action(program, "pause", "let the slots of a schedule pass unfired until it is resumed")
     .addHelpText("before", "Examples:\n  npm run -s app:cli -- schedules:pause nightly-report --reason 'the printer is broken'\n  npm run -s app:cli -- schedules:pause nightly-report --dry-run\n  npm run app:cli schedules:list\n")
-    .action((name: string, flags: ActionFlags) => withSchedules(context, (known) => setPaused(context, known, name, flags, true)));
+    .action(async (name: string, flags: ActionFlags) => (await actions()).setPaused(context, name, flags, true));
   action(program, "resume", "fire the slots of a paused schedule again, from now on")
     .addHelpText("before", "Examples:\n  npm run app:cli schedules:resume nightly-report\n  npm run -s app:cli -- schedules:resume nightly-report --reason 'the printer prints'\n  npm run app:cli schedules:list\n")
-    .action((name: string, flags: ActionFlags) => withSchedules(context, (known) => setPaused(context, known, name, flags, false)));
+    .action(async (name: string, flags: ActionFlags) => (await actions()).setPaused(context, name, flags, false));
 }
 
 function action(program: Command, verb: string, description: string): Command {
@@ -61,67 +38,4 @@ function action(program: Command, verb: string, description: string): Command {
     .option("--reason <text>", "why, for the ledger of actions")
     .option("--json", "print one JSON document")
     .addHelpText("after", exits);
-}
-
-async function withSchedules(context: CommandContext, work: (known: Known) => Promise<void>): Promise<void> {
-  const settings = await context.settings();
-  const own = await compileSchedules(settings.schedules);
-  const service = await openService(settings, context.root, () => undefined);
-  try {
-    await work({ database: service.database, listed: await listSchedules(service.database), own });
-  } finally {
-    await service.close();
-  }
-}
-
-async function list({ io }: CommandContext, { database, listed, own }: Known, format: { json: boolean; ndjson: boolean }): Promise<void> {
-  const names = new Set(listed.map(({ name }) => name));
-  const unseen = own.filter(({ name }) => !names.has(name));
-  const now = unseen.length === 0 ? null : await readClock(database);
-  const rows = [
-    ...listed.map(({ nextSlotAt, lastSlotAt, pausedAt, pausedBy, pauseReason, ...row }) => ({ ...row, next: nextSlotAt, last: lastSlotAt, paused: pausedAt, pausedBy, pauseReason })),
-    ...unseen.map(({ name, type, cron, timeZone, missed, nextAfter }) => ({ name, type, cron, timeZone, missed, next: now && nextAfter(now), last: null, paused: null, pausedBy: null, pauseReason: null })),
-  ];
-  rows.sort((a, b) => (a.name < b.name ? -1 : 1));
-  await printRows(io, rows, format, ["name", "type", "cron", "timeZone", "next", "last", "paused"]);
-  for (const { name } of unseen) await note(io, {}, `"${visible(name)}" begins with the next drain or worker.`);
-  for (const { name } of listed) {
-    if (!own.some((schedule) => schedule.name === name)) await note(io, {}, `"${visible(name)}" is not in outbox.config.ts: another program fires it, or nobody does.`);
-  }
-}
-
-async function runNow({ io }: CommandContext, known: Known, name: string, { dryRun = false, reason, json = false }: ActionFlags): Promise<void> {
-  checkName(known, name);
-  const schedule = known.own.find((each) => each.name === name);
-  if (schedule === undefined) throw new OutboxError("NOT_FOUND", `Expected a schedule of outbox.config.ts, got "${visible(name)}": only the program that declares it knows what its jobs are. Run it there.`);
-  if (dryRun) {
-    await printValue(io, json ? { dryRun, schedule: name, type: schedule.type } : 1, { json, ndjson: false });
-    return note(io, {}, `Dry run, nothing was changed. Would enqueue one job of type "${visible(schedule.type)}".`);
-  }
-  const { id, deduplicated } = await runSchedule(known.database, schedule, { actor: io.actor, reason: reason ?? null });
-  await printValue(io, json ? { dryRun, schedule: name, type: schedule.type, id, deduplicated } : id, { json, ndjson: false });
-  await note(io, {}, deduplicated ? "Nothing was enqueued: this job holds the dedupe key." : "Enqueued one job. Next: npm run app:cli jobs:drain");
-}
-
-async function setPaused({ io }: CommandContext, known: Known, name: string, { dryRun = false, reason, json = false }: ActionFlags, pause: boolean): Promise<void> {
-  checkName(known, name);
-  const { database, own, listed } = known;
-  const row = listed.find((each) => each.name === name);
-  const differs = ((row?.pausedAt ?? null) === null) === pause;
-  // No program has looked at it yet.
-  if (row === undefined && !dryRun) await declareSchedules(database, own.filter((each) => each.name === name));
-  const by = { actor: io.actor, reason: reason ?? null };
-  const changed = dryRun ? differs : await (pause ? pauseSchedule : resumeSchedule)(database, name, by);
-  await printValue(io, json ? { dryRun, schedule: name, changed } : Number(changed), { json, ndjson: false });
-  if (dryRun) return note(io, {}, `Dry run, nothing was changed. ${changed ? `Would ${pause ? "pause" : "resume"} it.` : `It is ${pause ? "paused already" : "not paused"}.`}`);
-  if (!changed) return note(io, {}, `Nothing was changed: it is ${pause ? "paused already" : "not paused"}.`);
-  await note(io, {}, pause ? `Paused. Next: npm run app:cli schedules:resume ${quoted(visible(name))}` : "Resumed; the slots of the pause stay unfired. Next: npm run app:cli schedules:list");
-}
-
-function checkName({ listed, own }: Known, name: string): void {
-  const names = [...new Set([...listed, ...own].map((each) => each.name))];
-  if (names.includes(name)) return;
-  const guess = closest(name, names);
-  const hint = guess === null ? "" : ` Did you mean "${visible(guess)}"?`;
-  throw new OutboxError("NOT_FOUND", `There is no schedule named "${visible(name)}".${hint} Known: ${names.length === 0 ? "none" : names.map(visible).join(", ")}.`);
 }

@@ -2,9 +2,7 @@
 
 import type { Command } from "commander";
 import { typeOf } from "../outbox/registry.ts";
-import { handlersOf } from "../service/handlers.ts";
-import { checkHealth } from "../service/health.ts";
-import { chooseDatabase, migrationsDir } from "../service/service.ts";
+import { migrationsDir } from "../service/place.ts";
 import type { CommandContext } from "./context.ts";
 import { port } from "./flags.ts";
 import { listen } from "./listen.ts";
@@ -18,8 +16,10 @@ export function serve(program: Command, context: CommandContext): void {
     .option("--port <port>", "where to listen", port, 3000)
     .option("--host <address>", "on which address", "127.0.0.1")
     .addHelpText("before", "Examples:\n  npm run app:cli serve\n  npm run app:cli -- serve --port 8080\n  npm run app:cli -- serve --host 0.0.0.0\n")
+    .addHelpText("after", "\nExit codes: 0 stopped by a signal, 2 usage, 78 the configuration is wrong, or the port is taken.")
     .action(async (flags: { port: number; host: string }) => {
       const settings = await context.settings();
+      const [{ chooseDatabase }, { checkHealth }, { handlersOf }] = await Promise.all([import("../service/service.ts"), import("../service/health.ts"), import("../service/handlers.ts")]);
       const chosen = await chooseDatabase(settings, context.root);
       const types = handlersOf(settings).map(typeOf);
       const { createHttpApp } = await import("../http/app.ts");

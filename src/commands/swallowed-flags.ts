@@ -28,11 +28,15 @@ export function refuseSwallowedFlags(command: Command, commandName: string, args
 }
 
 function wasSwallowed(option: Option, config: Readonly<Record<string, string>>): boolean {
-  const value = config[configName(option)];
-  if (option.negate) return value === "" || value === "false";
+  if (option.long === "--no-color") return false; // heeded although npm took it: everywhere.ts
+  const name = configName(option);
+  const value = config[name];
   // npm has -n for --no-yes.
   if (option.short === "-n" && config.yes === "" && !isConfigured("yes", config)) return true;
-  return value !== undefined && !["", "false", "null", "undefined"].includes(value);
+  const isSet = option.negate ? value === "" || value === "false" : value !== undefined && !["", "false", "null", "undefined"].includes(value);
+  // npm knows --tag and --key itself: from an .npmrc their values come with every command. Of a switch, such as --dry-run,
+  // it is better to refuse one line too many than to miss one.
+  return isSet && !(option.required && isConfigured(name.replaceAll("_", "-"), config));
 }
 
 /** `yes=false` in an .npmrc looks the same as -n on the line. */

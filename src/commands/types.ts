@@ -8,10 +8,10 @@ import { maxCounted } from "../outbox/inspect-types.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { typeOf } from "../outbox/registry.ts";
 import { shownDuration } from "../outbox/retention.ts";
-import { openService } from "../service/service.ts";
 import { visible } from "../service/visible.ts";
 import { quoted } from "./consent.ts";
 import type { CommandContext } from "./context.ts";
+import { instantIn } from "./flags.ts";
 import { closest } from "./db-outbox/refuse.ts";
 import type { OutputRow } from "./output.ts";
 import { note, printRows, printValue } from "./output.ts";
@@ -61,9 +61,10 @@ function action(program: Command, verb: string, description: string): Command {
     .addHelpText("after", exits);
 }
 
-/** `2h` in milliseconds, or an instant with its offset: without one, it would be another instant on another machine. */
+/** `2h` in milliseconds, or an instant. */
 function moment(value: string): Date | number {
-  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(value) && !Number.isNaN(Date.parse(value))) return new Date(value);
+  const at = instantIn(value);
+  if (at !== null) return at;
   try {
     return durationMs(value, "it");
   } catch {
@@ -72,6 +73,7 @@ function moment(value: string): Date | number {
 }
 
 async function withTypes(context: CommandContext, work: (known: Known) => Promise<void>): Promise<void> {
+  const { openService } = await import("../service/service.ts");
   const service = await openService(await context.settings(), context.root, () => undefined);
   try {
     await work({ outbox: service.outbox, listed: await service.outbox.types(), handled: service.handlers.map(typeOf) });

@@ -3,7 +3,7 @@
 /** Why an attempt is ended from outside. The reason of the abort, so that handlers and their libraries see it too. */
 export class AttemptEnded extends Error {
   override readonly name = "AttemptEnded";
-  readonly why: "timed_out" | "stopping" | "lease_lost";
+  readonly why: "timed_out" | "stopping" | "lease_lost" | "cancelled";
   constructor(why: AttemptEnded["why"], message: string) {
     super(message);
     this.why = why;

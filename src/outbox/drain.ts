@@ -1,17 +1,19 @@
 // Runs what is due, then ends: what cron calls. The loop is in pump.ts.
 
+import type { Alerts } from "./alerts.ts";
 import type { Database } from "./database.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
 import { OutboxError } from "./errors.ts";
 import type { Emit } from "./events.ts";
 import type { JobWrites } from "./job-writes.ts";
-import { scheduleChores } from "./housekeeping.ts";
+import { lookForAlerts, redriveChores, scheduleChores } from "./housekeeping.ts";
 import { countDue, nextDueAt, unhandledTypes } from "./inspect.ts";
 import { haltWith, pump } from "./pump.ts";
-import type { PumpOptions, StopReason } from "./pump.ts";
+import type { PumpOptions, PumpState, StopReason } from "./pump.ts";
 import type { HandlerEntry } from "./registry.ts";
 import { createRegistry } from "./registry.ts";
+import type { RedrivePolicy } from "./redrive-policy.ts";
 import type { RetentionMs } from "./retention.ts";
 import type { Schedule, ScheduleDeclaration } from "./schedule.ts";
 import type { Tally } from "./settle.ts";
@@ -35,6 +37,10 @@ export interface RunOptions {
 export interface DrainOptions extends RunOptions {
   /** Jobs taken altogether, at most. */
   readonly maxJobs?: number;
+  /** Runs nothing, with the stopReason "locked", while another exclusive drain does. To save load: drains do not disturb each other anyway. Default: false. */
+  readonly exclusive?: boolean;
+  /** Told whenever what it is doing changes; for a progress bar. */
+  readonly onState?: (state: PumpState) => void;
   /** Nothing is claimed in the last fifth of this time, and what still runs at its end is given back. */
   readonly maxTime?: Duration;
   /** Aborted: claim no more, let the running jobs finish within the grace. */
@@ -64,9 +70,12 @@ export interface RunParts {
   readonly emit: Emit;
   readonly retention: RetentionMs;
   readonly compileSchedules: CompileSchedules;
+  readonly redrive: readonly RedrivePolicy[];
+  /** Null: none are configured. */
+  readonly alerts: Alerts | null;
 }
 
-export async function drain({ database, writes, version, emit, compileSchedules }: RunParts, options: DrainOptions): Promise<DrainReport> {
+export async function drain({ database, writes, version, emit, compileSchedules, redrive, alerts }: RunParts, options: DrainOptions): Promise<DrainReport> {
   const { maxJobs = Number.POSITIVE_INFINITY, signal } = options;
   if (maxJobs !== Number.POSITIVE_INFINITY) wholeNumber("maxJobs", maxJobs);
   const limits = runLimits(options);
@@ -85,7 +94,7 @@ export async function drain({ database, writes, version, emit, compileSchedules 
     timers.push(setTimeout(() => haltWith(halt, "the drain's time is over"), maxTimeMs));
   }
   try {
-    const { stopReason, tally } = await pump({
+    const pumpOptions: PumpOptions = {
       ...limits,
       database,
       writes,
@@ -93,13 +102,19 @@ export async function drain({ database, writes, version, emit, compileSchedules 
       whenEmpty: "end",
       idleTimeoutMs: Number.POSITIVE_INFINITY,
       pollMs: 1000,
-      chores: scheduleChores(database, await compileSchedules(options.schedules ?? []), emit),
+      chores: [...scheduleChores(database, await compileSchedules(options.schedules ?? []), emit), ...redriveChores(database, redrive, emit)],
       patienceMs: 10_000,
       stop: stop.signal,
       halt: halt.signal,
       version,
+      exclusive: options.exclusive ?? false,
       emit,
-    });
+      ...(options.onState && { onState: options.onState }),
+    };
+    const { stopReason, tally: before } = await pump(pumpOptions);
+    // What there is to tell is told by jobs. They run now: where only drains run, the next one may be far off.
+    const goesOn = (await lookForAlerts(database, alerts, emit)) && (stopReason === "empty" || stopReason === "paused");
+    const tally = goesOn ? added(before, (await pump({ ...pumpOptions, maxJobs: maxJobs - sumOf(before), chores: [] })).tally) : before;
     const types = limits.registry.types();
     return {
       ...tally,
@@ -113,6 +128,21 @@ export async function drain({ database, writes, version, emit, compileSchedules 
     for (const timer of timers) clearTimeout(timer);
     signal?.removeEventListener("abort", onSignal);
   }
+}
+
+function sumOf({ done, retried, dead, released, cancelled, lost }: Tally): number {
+  return done + retried + dead + released + cancelled + lost;
+}
+
+function added(one: Tally, other: Tally): Tally {
+  return {
+    done: one.done + other.done,
+    retried: one.retried + other.retried,
+    dead: one.dead + other.dead,
+    released: one.released + other.released,
+    cancelled: one.cancelled + other.cancelled,
+    lost: one.lost + other.lost,
+  };
 }
 
 /** The limits that the drain and the worker share, checked. */

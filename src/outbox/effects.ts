@@ -75,8 +75,3 @@ export async function resolveEffect(sql: Sql, jobId: string, name: string, { hap
   const stored = result === undefined || !happened ? null : toJson("effect", result, `the result of effect "${name}"`, maxResultBytes);
   return actions.resolveEffect(sql, { jobId, name, happened, result: stored, ...by(who) });
 }
-
-export function checkJobId(id: unknown): string {
-  if (typeof id === "string" && /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(id)) return id;
-  throw new OutboxError("INVALID_OPTION", `Expected the id of a job, a UUID, got ${JSON.stringify(id)}.`);
-}

@@ -36,9 +36,11 @@ export interface EnqueueOptions {
   dedupeKey?: string;
   /** How long the key is held: a time from now, until the job has finished, or for ever. Default: "1h". */
   dedupeFor?: Duration | "until-done" | "forever";
+  /** Words to find the job by, such as the name of a customer or of a release. At most 20 of 1 to 100 characters. */
+  tags?: readonly string[];
 }
 
-const optionNames = ["priority", "runAt", "delay", "maxAttempts", "owner", "orderingKey", "dedupeKey", "dedupeFor"] satisfies (keyof EnqueueOptions)[];
+const optionNames = ["priority", "runAt", "delay", "maxAttempts", "owner", "orderingKey", "dedupeKey", "dedupeFor", "tags"] satisfies (keyof EnqueueOptions)[];
 
 /** One job for `enqueueMany`, made by `contract.job(payload, options)`. */
 export interface JobRequest<Input = unknown, Output = unknown> {
@@ -65,6 +67,11 @@ export function enqueueJobs(tx: AnyTransaction, requests: readonly JobRequest[])
 /** The same for one job. */
 export async function enqueueJob<Input>(tx: AnyTransaction, contract: Contract<Input>, payload: Input, options: EnqueueOptions = {}): Promise<Enqueued> {
   return theOnly(await enqueueJobs(tx, [jobOf(contract, payload, options)]));
+}
+
+/** Throws what an enqueue of the job would refuse; stores nothing. */
+export function checkJob(request: JobRequest): void {
+  newJob(request);
 }
 
 /** `contract.job(…)`. From JavaScript the name of a type may come in place of its contract. */
@@ -148,6 +155,7 @@ function newJob({ contract, payload, options }: JobRequest): NewJob {
     dedupe_key: dedupeKey,
     dedupe_ms: dedupeKey === null ? null : dedupeMs(options.dedupeFor ?? "1h"),
     version: contract.version === 1 ? null : contract.version,
+    tags: tagsOf(type, options.tags),
   };
 }
 
@@ -165,6 +173,15 @@ function dueOf(type: string, { runAt, delay }: EnqueueOptions): { run_at: string
     throw new OutboxError("INVALID_OPTION", `Expected runAt of "${type}" to be a valid Date, got ${String(runAt)}.`);
   }
   return { run_at: runAt?.toISOString() ?? null, delay_ms: delay === undefined ? null : durationMs(delay, `the delay of "${type}"`) };
+}
+
+const maxTags = 20;
+
+/** As Postgres writes an array; null without any. */
+function tagsOf(type: string, tags: unknown = []): string | null {
+  if (!Array.isArray(tags) || tags.length > maxTags) throw new OutboxError("INVALID_OPTION", `Expected tags of "${type}" to be a list of at most ${maxTags} texts, got ${Array.isArray(tags) ? `${tags.length} of them` : JSON.stringify(tags)}.`);
+  const texts = tags.map((tag: unknown, index) => text(type, `tags[${index}]`, tag, 100));
+  return texts.length === 0 ? null : `{${[...new Set(texts)].map((tag) => `"${tag.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }
 
 function concurrencyKeyOf(contract: Contract, payload: unknown): string | null {
@@ -185,9 +202,9 @@ function dedupeMs(dedupeFor: NonNullable<EnqueueOptions["dedupeFor"]>): number |
   return dedupeFor === "forever" ? -1 : durationMs(dedupeFor, "dedupeFor");
 }
 
-function text(type: string, name: string, value: unknown): string {
-  if (typeof value !== "string" || value.length < 1 || value.length > 500) {
-    throw new OutboxError("INVALID_OPTION", `Expected ${name} of "${type}" to be a text of 1 to 500 characters, got ${JSON.stringify(value)}.`);
+function text(type: string, name: string, value: unknown, maxLength = 500): string {
+  if (typeof value !== "string" || value.length < 1 || value.length > maxLength) {
+    throw new OutboxError("INVALID_OPTION", `Expected ${name} of "${type}" to be a text of 1 to ${maxLength} characters, got ${JSON.stringify(value)}.`);
   }
   toJson(type, value, name); // refuses NULs and broken surrogates
   return value;

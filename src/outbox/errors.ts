@@ -13,7 +13,9 @@ export type ErrorCode =
   | "DATABASE_UNREACHABLE"
   | "MIGRATION"
   | "USAGE"
-  | "NOT_FOUND";
+  | "NOT_FOUND"
+  | "CONFLICT"
+  | "TOO_SLOW";
 
 export class OutboxError extends Error {
   override readonly name: string = "OutboxError";

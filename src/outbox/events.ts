@@ -1,5 +1,6 @@
 // What the engine tells the world. The core only emits; the sentences stand in service/log-events.ts.
 
+import type { Alert } from "./alerts.ts";
 import type { ClaimedJob, Failure } from "./job.ts";
 import type { Tally } from "./settle.ts";
 
@@ -20,11 +21,15 @@ export type OutboxEvent =
   | { readonly event: "newer_jobs_left"; readonly type: string; readonly version: number; readonly known: number }
   | { readonly event: "job_snoozed"; readonly job: ClaimedJob; readonly delayMs: number }
   | { readonly event: "job_released"; readonly job: ClaimedJob }
+  | { readonly event: "job_cancelled"; readonly job: ClaimedJob }
   | { readonly event: "job_lost"; readonly job: ClaimedJob }
   | { readonly event: "job_failed_after_completion"; readonly job: ClaimedJob; readonly failure: Failure }
   | { readonly event: "job_logged"; readonly job: ClaimedJob; readonly level: "info" | "warn"; readonly message: string; readonly fields: Record<string, unknown> }
   | { readonly event: "schedule_fired"; readonly schedule: string; readonly type: string; readonly slotAt: Date; readonly jobId: string }
   | { readonly event: "schedule_failed"; readonly schedule: string; readonly error: unknown }
+  | { readonly event: "jobs_redriven"; readonly type: string; readonly count: number }
+  | { readonly event: "alert_told"; readonly alert: Alert; readonly jobs: number }
+  | { readonly event: "alert_not_told"; readonly alert: string; readonly receiver: string; readonly error: unknown }
   | { readonly event: "database_failed"; readonly doing: string; readonly error: unknown; readonly retryInMs: number | null };
 
 /** Enough of a job to name it in a line. */

@@ -1,5 +1,6 @@
 // The jobs a worker has in hand: those that wait for a slot, those that run, and those that are over but not yet settled.
 
+import { Attempt } from "./attempt.ts";
 import type { ClaimedJob, Outcome } from "./job.ts";
 import type { Finished } from "./settle.ts";
 
@@ -17,9 +18,18 @@ export interface Hands {
   /** What waits comes to an end without having been started. */
   drop(outcome: Outcome): void;
   running(): number;
+  /** The attempts that have run for longer than `ms`. */
+  longRunning(ms: number): RunningJob[];
   waiting(): number;
   hasFinished(which: Which): boolean;
   isEmpty(): boolean;
+}
+
+export interface RunningJob {
+  readonly job: ClaimedJob;
+  readonly attempt: Attempt;
+  /** As `performance.now()`. */
+  readonly startedAt: number;
 }
 
 export type Which = "all" | "done" | "not done";
@@ -28,24 +38,25 @@ export interface HandsOptions {
   readonly slots: number;
   readonly batch: number;
   /** Runs one job; never rejects. */
-  readonly run: (job: ClaimedJob) => Promise<Outcome>;
+  readonly run: (job: ClaimedJob, attempt: Attempt) => Promise<Outcome>;
   readonly onFinished: () => void;
 }
 
 export function createHands({ slots, batch, run, onFinished }: HandsOptions): Hands {
   const queue: ClaimedJob[] = [];
   let over: Finished[] = [];
-  let running = 0;
+  const running = new Set<RunningJob>();
   /** How long jobs take, on a moving average. */
   let typicalMs: number | null = null;
 
   async function begin(job: ClaimedJob): Promise<void> {
-    running += 1;
     const startedAt = performance.now();
-    const outcome = await run(job);
+    const now = { job, attempt: new Attempt(), startedAt };
+    running.add(now);
+    const outcome = await run(job, now.attempt);
     const durationMs = performance.now() - startedAt;
     typicalMs = typicalMs === null ? durationMs : typicalMs * 0.9 + durationMs * 0.1;
-    running -= 1;
+    running.delete(now);
     over.push({ job, outcome, durationMs });
     onFinished();
   }
@@ -55,13 +66,13 @@ export function createHands({ slots, batch, run, onFinished }: HandsOptions): Ha
   return {
     take: (jobs) => void queue.push(...jobs),
     start() {
-      for (let free = slots - running; free > 0; free -= 1) {
+      for (let free = slots - running.size; free > 0; free -= 1) {
         const job = queue.shift();
         if (job === undefined) return;
         void begin(job);
       }
     },
-    room: () => slots + ahead() - running - queue.length,
+    room: () => slots + ahead() - running.size - queue.length,
     takeFinished(which) {
       const taken = new Map<string, Finished>();
       const left: Finished[] = [];
@@ -77,10 +88,11 @@ export function createHands({ slots, batch, run, onFinished }: HandsOptions): Ha
     drop(outcome) {
       for (const job of queue.splice(0)) over.push({ job, outcome, durationMs: 0 });
     },
-    running: () => running,
+    running: () => running.size,
+    longRunning: (ms) => [...running].filter(({ startedAt }) => performance.now() - startedAt > ms),
     waiting: () => queue.length,
     hasFinished: (which) => over.some((finished) => matches(finished, which)),
-    isEmpty: () => running + queue.length + over.length === 0,
+    isEmpty: () => running.size + queue.length + over.length === 0,
   };
 }
 

@@ -78,6 +78,8 @@ export type Outcome =
     }
   /** The handler has asked to be run again later; the attempt does not count. */
   | { readonly kind: "snoozed"; readonly delayMs: number }
+  /** Somebody has cancelled it while it ran: nothing is left to write. */
+  | { readonly kind: "cancelled" }
   /** The worker is stopping: given back as if it had never been claimed. */
   | { readonly kind: "released" }
   /** The lease was lost on the way; another worker has the job, and nothing may be written. */

@@ -1,5 +1,6 @@
 // The outbox as an app holds it, over whatever database it is given. service/create-outbox.ts gives it Postgres.
 
+import type { Alerts } from "./alerts.ts";
 import type { AnyTransaction, Database, InTransaction } from "./database.ts";
 import type { Contract } from "./define.ts";
 import type { CompileSchedules, DrainOptions, DrainReport, RunParts } from "./drain.ts";
@@ -7,24 +8,35 @@ import { drain } from "./drain.ts";
 import type { Enqueued, EnqueueOptions, JobRequest } from "./enqueue.ts";
 import { enqueueJob, enqueueJobs, jobOf, storeJobs, theOnly } from "./enqueue.ts";
 import type { ResolveEffectOptions } from "./effects.ts";
-import { checkJobId, resolveEffect } from "./effects.ts";
+import { resolveEffect } from "./effects.ts";
 import { OutboxError } from "./errors.ts";
+import type { JobFilter } from "./filter.ts";
+import { checkJobId } from "./filter.ts";
 import type { Emit } from "./events.ts";
 import { countByStatus } from "./inspect.ts";
 import type { TypeState } from "./inspect-types.ts";
 import { listTypes } from "./inspect-types.ts";
+import type { JobDetails, JobSummary, ListOptions } from "./inspect-jobs.ts";
+import { getJob, listJobs } from "./inspect-jobs.ts";
 import type { Status } from "./job.ts";
+import type { ActionOptions, ActionReport, RetryOptions } from "./job-actions.ts";
+import { cancelJobs, retryJobs } from "./job-actions.ts";
 import { jobWrites } from "./job-writes.ts";
 import type { PauseOptions, ResumeOptions } from "./pause.ts";
 import { pauseType, resumeType } from "./pause.ts";
 import type { PruneOptions, PruneReport } from "./prune.ts";
 import { prune } from "./prune.ts";
+import type { RedrivePolicy } from "./redrive-policy.ts";
 import type { RetentionMs } from "./retention.ts";
 import { defaultRetention } from "./retention.ts";
 import type { Schedule, ScheduleDeclaration } from "./schedule.ts";
 import { listEffects } from "./store/effect-actions.ts";
 import type { Pause } from "./store/pauses.ts";
 import type { Effect } from "./store/running.ts";
+import type { WaitOptions } from "./wait.ts";
+import { waitForJob } from "./wait.ts";
+import type { Why } from "./why.ts";
+import { why } from "./why.ts";
 import type { Worker, WorkerOptions } from "./worker.ts";
 import { createWorker } from "./worker.ts";
 
@@ -42,6 +54,18 @@ export interface Outbox {
   drain(options: DrainOptions): Promise<DrainReport>;
   /** Runs what is due until it is stopped. */
   worker(options: WorkerOptions): Worker;
+  /** All that is known of a job: its payload, what became of it, and everything that happened to it in order. Null: there is none. */
+  get(id: string): Promise<JobDetails | null>;
+  /** Jobs of a filter, newest first. Ended after 10 s (TOO_SLOW) when no index serves it. */
+  list(filter: JobFilter, options?: ListOptions): Promise<JobSummary[]>;
+  /** Every gate that keeps a job from running, in order, with the fact behind each and the command that lifts it. Null: there is none. */
+  why(id: string): Promise<Why | null>;
+  /** Waits until a job has ended. Throws when it has not in time (TOO_SLOW), or when there is none (NOT_FOUND). */
+  wait(id: string, options?: WaitOptions): Promise<JobDetails>;
+  /** Makes jobs due now: dead letters, or those in the status that the filter names. All of them or, when it throws, none. */
+  retry(filter: JobFilter, options?: RetryOptions): Promise<ActionReport>;
+  /** Cancels jobs that have not ended; the signals of handlers that run fire within two seconds, on whatever host. */
+  cancel(filter: JobFilter, options?: ActionOptions): Promise<ActionReport>;
   /** Number of jobs by status. */
   counts(): Promise<Record<Status, number>>;
   /** Deletes finished jobs that are old enough, by retention or by what is asked for, and writes it into the ledger of actions. */
@@ -72,17 +96,27 @@ export interface Edge {
   readonly inTransaction?: InTransaction;
   /** Reads cron expressions. */
   readonly compileSchedules?: CompileSchedules;
+  /** Dead letters that are redriven by themselves. */
+  readonly redrive?: readonly RedrivePolicy[];
+  /** Thresholds, and who is told when one is reached. */
+  readonly alerts?: Alerts | null;
 }
 
-export function outboxOver(database: Database, { version, emit, retention = defaultRetention, inTransaction, compileSchedules = refuseSchedules }: Edge): Outbox {
+export function outboxOver(database: Database, { version, emit, retention = defaultRetention, inTransaction, compileSchedules = refuseSchedules, redrive = [], alerts = null }: Edge): Outbox {
   const writes = jobWrites(database, inTransaction ?? ((work) => database.transaction(work)));
-  const parts: RunParts = { database, writes, version, emit, retention, compileSchedules };
+  const parts: RunParts = { database, writes, version, emit, retention, compileSchedules, redrive, alerts };
   return {
     enqueue: (tx, contract, payload, options) => enqueueJob(tx, contract, payload, options),
     enqueueMany: (tx, jobs) => settledEarly(() => enqueueJobs(tx, jobs)),
     enqueueAlone: async (contract, payload, options) => theOnly(await storeJobs(database, [jobOf(contract, payload, options)])),
     drain: (options) => drain(parts, options),
     worker: (options) => createWorker(parts, options),
+    get: (id) => getJob(database, id),
+    list: (filter, options) => listJobs(database, filter, options),
+    why: (id) => why(database, id),
+    wait: (id, options) => waitForJob(database, id, options),
+    retry: (filter, options) => retryJobs(database, filter, options),
+    cancel: (filter, options) => cancelJobs(database, filter, options),
     counts: () => countByStatus(database),
     prune: (options) => prune(database, retention, options),
     pause: (type, options) => pauseType(database, type, options),

@@ -2,7 +2,7 @@
 // It decides what to do next and starts it; turns.ts does it, lanes.ts knows where to claim, hands.ts runs the jobs.
 
 import { setImmediate as turnOfTheEventLoop } from "node:timers/promises";
-import type { EndOfAttempts } from "./attempt.ts";
+import type { Attempt, EndOfAttempts } from "./attempt.ts";
 import { AttemptEnded, endOfAttempts } from "./attempt.ts";
 import { createBell } from "./bell.ts";
 import { createBreakers } from "./breaker.ts";
@@ -26,8 +26,9 @@ import { createSettler } from "./settle.ts";
 import { declareLimits } from "./store/limits.ts";
 import { isTransient, withRetry } from "./transient.ts";
 import { createTurns } from "./turns.ts";
+import { watchRunning } from "./watch.ts";
 
-export type StopReason = "empty" | "paused" | "max_jobs" | "max_time" | "signal";
+export type StopReason = "empty" | "paused" | "max_jobs" | "max_time" | "signal" | "locked";
 
 export interface PumpOptions {
   readonly database: Database;
@@ -53,6 +54,8 @@ export interface PumpOptions {
   /** Aborted: end the running jobs too and give them back. */
   readonly halt: AbortSignal;
   readonly version: string;
+  /** Runs nothing while another pump that is exclusive does. */
+  readonly exclusive: boolean;
   readonly emit: Emit;
   /** Told whenever it changes what the worker is doing; for probes and beats. */
   readonly onState?: (state: PumpState) => void;
@@ -97,10 +100,12 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
   const settler = createSettler(database, emit, leaseMs);
   const choresEnd = new AbortController();
   const chores = createChores(options.chores, choresEnd.signal, emit);
-  const hands = createHands({ slots: concurrency, batch, run: (job) => outcomeOf(job, attempts), onFinished: bell.ring });
+  const hands = createHands({ slots: concurrency, batch, run: (job, attempt) => outcomeOf(job, attempt, attempts), onFinished: bell.ring });
   const loops = Math.min(maxExchanges, Math.ceil(concurrency / batch));
 
   let session = null as Session | null; // written by functions below, which the compiler does not follow
+  /** The session that holds the lock of the exclusive ones. */
+  let alone: Session | null = null;
   let declared = false;
   let attempts: EndOfAttempts = endOfAttempts(options.halt);
   const tasks = new Set<Promise<void>>();
@@ -142,7 +147,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
 
   const tell = () => options.onState?.({ running: hands.running(), waiting: hands.waiting(), tally: settler.tally, answeredAt });
 
-  async function outcomeOf(job: ClaimedJob, end: EndOfAttempts): Promise<Outcome> {
+  async function outcomeOf(job: ClaimedJob, attempt: Attempt, end: EndOfAttempts): Promise<Outcome> {
     try {
       const handler = await registry.handlerOf(job.type, (error) => emit({ event: "handler_not_loaded", type: job.type, error }));
       if (handler === null) return { kind: "released" };
@@ -152,7 +157,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
         return { kind: "released" };
       }
       if (breakers.isOpen(job.type)) return { kind: "released" };
-      const outcome = await runJob(job, { handler, end, writes, emit });
+      const outcome = await runJob(job, { handler, attempt, end, writes, emit });
       const turn = breakers.note(job.type, outcome);
       if (turn !== null) startChore(() => turns.turnBreaker(job.type, turn));
       return outcome;
@@ -283,11 +288,20 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
       answeredAt = performance.now();
       tell();
     };
+    const types = registry.types();
     const opened = await trying("register", () =>
-      openSession(database, { types: registry.types(), leaseMs, version: options.version, emit, onBeat, ...(ends ? {} : { onRing }) }),
+      openSession(database, { types, versions: () => registry.versionsOf(types), leaseMs, version: options.version, emit, onBeat, ...(ends ? {} : { onRing }) }),
     );
     attempts = endOfAttempts(opened.lost, options.halt);
     return opened;
+  }
+
+  /** A lock that a dead worker holds is free once that is buried. */
+  async function isAlone(who: Session): Promise<boolean> {
+    const lock = () => trying("lock", () => who.lock("drain"));
+    if (await lock()) return true;
+    await turns.rescue();
+    return lock();
   }
 
   /** No more is claimed. What is in hand is finished, or given back if it has not begun, and settled. */
@@ -342,7 +356,11 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
         if (limits.length > 0) await trying("declare limits", () => declareLimits(database, limits));
         declared = true;
       }
-      if (!ends) session ??= await openNewSession();
+      if (!ends || options.exclusive) session ??= await openNewSession();
+      if (options.exclusive && session !== null && alone !== session) {
+        if (!(await isAlone(session))) return await finish("locked", "give back");
+        alone = session;
+      }
       hands.start();
       chores.begin(startChore);
       if (rung) {
@@ -453,6 +471,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
   }
 
   stop.addEventListener("abort", bell.ring, { once: true });
+  const unwatch = watchRunning(database, hands, emit);
   try {
     return await loop();
   } catch (error) {
@@ -460,6 +479,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
     return await finish("signal", "give back");
   } finally {
     stop.removeEventListener("abort", bell.ring);
+    unwatch();
     await session?.close();
   }
 }

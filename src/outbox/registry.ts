@@ -15,6 +15,8 @@ export interface Registry {
   contracts(): Contract[];
   /** The contract of a type, as far as it is known yet. */
   contractOf(type: string): Contract | null;
+  /** The newest version of each of these types that is known here; null: its handler is not loaded yet. */
+  versionsOf(types: readonly string[]): (number | null)[];
   /** Types whose handler did not load. */
   readonly unloadable: ReadonlySet<string>;
   /** The handler; null when it does not load. `onFailure` is told why, once, and the type is claimed no more. */
@@ -76,6 +78,7 @@ export function createRegistry(entries: readonly HandlerEntry[], types?: readonl
     },
     contracts: () => asked.flatMap((type) => all.get(type)?.contract ?? []),
     contractOf: (type) => contracts.get(type) ?? null,
+    versionsOf: (asked) => asked.map((type) => (contracts.get(type) ?? contractIn(all.get(type)))?.version ?? null),
     unloadable,
     handlerOf(type, onFailure) {
       const known = loading.get(type) ?? load(type, onFailure);
@@ -83,6 +86,10 @@ export function createRegistry(entries: readonly HandlerEntry[], types?: readonl
       return known;
     },
   };
+}
+
+function contractIn(entry: HandlerEntry | undefined): Contract | undefined {
+  return entry?.contract;
 }
 
 async function loaded({ type, contract, load }: LazyHandler): Promise<Handler> {

@@ -18,8 +18,10 @@ const commitGraceMs = 5000;
 
 export interface RunJobOptions {
   readonly handler: Handler;
-  /** Ends the attempt from outside. */
+  /** Ends all attempts of a worker from outside. */
   readonly end: EndOfAttempts;
+  /** This one attempt, for who wants to end it alone. */
+  readonly attempt?: Attempt;
   readonly writes: JobWrites;
   readonly emit: Emit;
 }
@@ -29,7 +31,7 @@ export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<O
   const { contract } = options.handler;
   if (options.end.reason !== null) return failed(job, contract, options.end.reason);
   const { timeoutMs } = contract;
-  const attempt = new Attempt();
+  const { attempt = new Attempt() } = options;
   const context = new Context(job, attempt, timeoutMs, options);
   const unlisten = options.end.listen((reason) => attempt.end(reason));
   let timer: NodeJS.Timeout | undefined;
@@ -62,6 +64,7 @@ export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<O
 
 function failed(job: ClaimedJob, contract: Contract, error: unknown): Outcome {
   if (error instanceof AttemptEnded && error.why === "stopping") return { kind: "released" };
+  if (error instanceof AttemptEnded && error.why === "cancelled") return { kind: "cancelled" };
   if ((error instanceof AttemptEnded && error.why === "lease_lost") || error instanceof LeaseLostError) return { kind: "lost" };
 
   const timedOut = error instanceof AttemptEnded;

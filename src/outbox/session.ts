@@ -7,7 +7,7 @@ import type { Database, Sql } from "./database.ts";
 import type { Emit } from "./events.ts";
 import { AttemptEnded } from "./attempt.ts";
 import type { Claim } from "./store/claim.ts";
-import { beat, listen, registerWorker, removeWorker, setListening } from "./store/workers.ts";
+import { beat, listen, registerWorker, removeWorker, setListening, takeLock } from "./store/workers.ts";
 import { isTransient } from "./transient.ts";
 import { uuid7 } from "./uuid.ts";
 
@@ -21,12 +21,16 @@ export interface Session {
   readonly listening: boolean;
   /** Asks enqueues to ring, before going to sleep; or, under load, not to: while nobody sleeps, ringing costs nothing. */
   listen(on: boolean): Promise<void>;
+  /** Becomes the only one that does what is called so, until the row is gone. False: another living worker does. */
+  lock(name: string): Promise<boolean>;
   /** Stops the beats and removes the row. */
   close(): Promise<void>;
 }
 
 export interface SessionOptions {
   readonly types: readonly string[];
+  /** The newest versions of them that are known here; they become known as handlers are loaded. */
+  readonly versions: () => (number | null)[];
   readonly leaseMs: number;
   readonly version: string;
   readonly emit: Emit;
@@ -43,10 +47,10 @@ const maxBeatMs = 6000;
  * Registers a new worker and keeps it alive: a beat every third of the lease or every 6 s, on a connection of its own,
  * each given as long. The same connection listens for the doorbell.
  */
-export async function openSession(database: Database, { types, leaseMs, version, emit, onRing, onBeat }: SessionOptions): Promise<Session> {
+export async function openSession(database: Database, { types, versions, leaseMs, version, emit, onRing, onBeat }: SessionOptions): Promise<Session> {
   const beatMs = Math.min(leaseMs / 3, maxBeatMs);
   const worker = uuid7();
-  await registerWorker(database, { id: worker, host: hostname(), pid: process.pid, version, types, leaseMs });
+  await registerWorker(database, { id: worker, host: hostname(), pid: process.pid, version, types, versions: versions(), leaseMs });
   emit({ event: "worker_registered", worker, types });
 
   const lost = new AbortController();
@@ -66,7 +70,7 @@ export async function openSession(database: Database, { types, leaseMs, version,
         try {
           connection ??= await connect();
           const sentAt = performance.now();
-          if (await beat(connection, worker)) lastBeatAt = sentAt;
+          if (await beat(connection, worker, versions())) lastBeatAt = sentAt;
           else lose("another process has buried this worker");
           onBeat?.();
           waitMs = jittered(beatMs);
@@ -111,6 +115,7 @@ export async function openSession(database: Database, { types, leaseMs, version,
       await setListening(database, worker, on);
       listening = on;
     },
+    lock: (name) => takeLock(database, name, worker),
     async close() {
       closing.abort();
       await beating;

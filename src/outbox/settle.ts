@@ -23,6 +23,8 @@ export interface Tally {
   retried: number;
   dead: number;
   released: number;
+  /** By somebody, while they ran. */
+  cancelled: number;
   lost: number;
 }
 
@@ -36,7 +38,7 @@ export interface Settler {
 
 /** `answerLost`: an earlier try may have written them already. */
 export function createSettler(database: Database, emit: Emit, retryForMs: number): Settler {
-  const tally: Tally = { done: 0, retried: 0, dead: 0, released: 0, lost: 0 };
+  const tally: Tally = { done: 0, retried: 0, dead: 0, released: 0, cancelled: 0, lost: 0 };
   return {
     tally,
     async settle(batch, answerLost = false) {
@@ -66,9 +68,9 @@ async function write(
   batch: readonly Finished[],
   { retryForMs, ...before }: { retryForMs: number; answerLost: boolean },
 ): Promise<Map<string, Outcome>> {
-  const completed = batch.filter(({ outcome }) => outcome.kind === "completed");
-  const stands = new Map(completed.map(({ job, outcome }) => [job.id, outcome]));
-  const unwritten = batch.filter(({ outcome }) => outcome.kind !== "completed" && outcome.kind !== "lost");
+  const ended = batch.filter(({ outcome }) => outcome.kind === "completed" || outcome.kind === "cancelled");
+  const stands = new Map(ended.map(({ job, outcome }) => [job.id, outcome]));
+  const unwritten = batch.filter(({ outcome }) => !isWritten(outcome));
   if (unwritten.length === 0) return stands;
 
   let { answerLost } = before;
@@ -102,6 +104,11 @@ async function write(
   return stands;
 }
 
+/** By the handler, by whoever cancelled it, or by the worker that has it now. */
+function isWritten({ kind }: Outcome): boolean {
+  return kind === "completed" || kind === "cancelled" || kind === "lost";
+}
+
 function settlementOf({ job, outcome }: Finished): Settlement {
   const unchanged = { lease: job.lease, delayMs: null, counted: true, result: null, entry: null };
   switch (outcome.kind) {
@@ -116,6 +123,7 @@ function settlementOf({ job, outcome }: Finished): Settlement {
     case "released":
       return { ...unchanged, status: "pending", counted: false };
     case "completed":
+    case "cancelled":
     case "lost":
       throw new TypeError(`a job that is ${outcome.kind} has nothing to be written`); // write() has left it out
   }
@@ -152,6 +160,10 @@ function report({ job, durationMs }: Finished, outcome: Outcome, tally: Tally, e
     case "released":
       tally.released += 1;
       emit({ event: "job_released", job });
+      return;
+    case "cancelled":
+      tally.cancelled += 1;
+      emit({ event: "job_cancelled", job });
       return;
     case "lost":
       tally.lost += 1;

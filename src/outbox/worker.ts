@@ -4,7 +4,7 @@ import type { RunOptions, RunParts } from "./drain.ts";
 import { runLimits } from "./drain.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
-import { pruneChore, scheduleChores } from "./housekeeping.ts";
+import { alertChores, pruneChore, redriveChores, scheduleChores } from "./housekeeping.ts";
 import { haltWith, pump } from "./pump.ts";
 import type { PumpState, StopReason } from "./pump.ts";
 import type { Tally } from "./settle.ts";
@@ -39,10 +39,10 @@ export interface Worker {
 
 /** A sign of life in the log. */
 const healthBeatMs = 30_000;
-const noTally: Tally = { done: 0, retried: 0, dead: 0, released: 0, lost: 0 };
+const noTally: Tally = { done: 0, retried: 0, dead: 0, released: 0, cancelled: 0, lost: 0 };
 
 /** A worker keeps trying for ever while the database is away. */
-export function createWorker({ database, writes, version, emit, retention, compileSchedules }: RunParts, options: WorkerOptions): Worker {
+export function createWorker({ database, writes, version, emit, retention, compileSchedules, redrive, alerts }: RunParts, options: WorkerOptions): Worker {
   const limits = runLimits(options);
   const idleTimeoutMs = options.idleTimeout === undefined ? Number.POSITIVE_INFINITY : durationMs(options.idleTimeout, "idleTimeout");
   const stop = new AbortController();
@@ -56,7 +56,7 @@ export function createWorker({ database, writes, version, emit, retention, compi
   }
 
   async function work(): Promise<Tally> {
-    const chores = [...scheduleChores(database, await compileSchedules(options.schedules ?? []), emit), pruneChore(database, retention, emit)];
+    const chores = [...scheduleChores(database, await compileSchedules(options.schedules ?? []), emit), ...redriveChores(database, redrive, emit), ...alertChores(database, alerts, emit), pruneChore(database, retention, emit)];
     const beats = setInterval(() => emit({ event: "worker_beat", ...status(), memoryMb: Math.round(process.memoryUsage.rss() / 1e6) }), healthBeatMs).unref();
     try {
       const { tally } = await pump({
@@ -72,6 +72,7 @@ export function createWorker({ database, writes, version, emit, retention, compi
         stop: stop.signal,
         halt: halt.signal,
         version,
+        exclusive: false,
         emit,
         onState: (now) => (state = now),
       });

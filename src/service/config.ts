@@ -1,20 +1,26 @@
-// Every setting, from where it comes: environment (and .env), then outbox.config.ts, then the default. The only reader
-// of process.env.
+// What the program is told, by the environment, .env and outbox.config.ts, as one object of settings. The only reader of
+// process.env. To add a setting: its key in OutboxConfig, its row in settings-table.ts, its value in Settings.
 
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { Channel } from "../handlers/notification/channels.ts";
 import type { PaymentSettings } from "../handlers/payment/provider.ts";
 import type { Endpoint } from "../handlers/sync/endpoints.ts";
 import type { WebhookEndpoint } from "../handlers/webhook/endpoints.ts";
+import type { Alerts } from "../outbox/alerts.ts";
 import { OutboxError } from "../outbox/errors.ts";
+import { failureOf } from "../outbox/failure.ts";
 import type { HandlerEntry } from "../outbox/registry.ts";
+import type { Redrive, RedrivePolicy } from "../outbox/redrive-policy.ts";
 import type { Retention, RetentionMs } from "../outbox/retention.ts";
-import { retentionMs } from "../outbox/retention.ts";
 import type { ScheduleDeclaration } from "../outbox/schedule.ts";
+import type { AlertsConfig } from "./alerts.ts";
+import { loadConfigFile } from "./config-file.ts";
 import { handlersIn } from "./handlers-folder.ts";
 import type { PrismaClientLike } from "./prisma-transactions.ts";
+import type { Given } from "./setting.ts";
+import type { LogLevel } from "./settings-table.ts";
+import { settingsTable } from "./settings-table.ts";
 
 /** What outbox.config.ts may say. Everything is optional; an environment variable beats its entry here. */
 export interface OutboxConfig {
@@ -52,6 +58,12 @@ export interface OutboxConfig {
   readonly pdfFont?: string;
   /** How long finished jobs are kept, counted from when they finished; `false` keeps them for ever. */
   readonly retention?: Retention;
+  /** Dead letters that are redriven by themselves, by job type: `{ "webhook.send": { after: "1h", atMost: 3 } }`. */
+  readonly redrive?: Redrive;
+  /** Thresholds, and who is told when one is reached: `{ deadLetters: 10, oldestDue: "15m", notify: [{ email: "ops@example.com" }] }`. */
+  readonly alerts?: AlertsConfig;
+  /** JOBS_HEARTBEAT_URL: asked for after each drain, with /fail behind it when the drain did not work. */
+  readonly heartbeatUrl?: string;
 }
 
 /** Gives outbox.config.ts its types. */
@@ -81,86 +93,105 @@ export interface Settings {
   readonly handlers: readonly HandlerEntry[];
   readonly schedules: readonly ScheduleDeclaration[];
   readonly retention: RetentionMs;
+  readonly redrive: readonly RedrivePolicy[];
+  /** Null: none are configured. */
+  readonly alerts: Alerts | null;
+  readonly heartbeatUrl: string | null;
   readonly apiUrl: string;
   readonly logLevel: LogLevel;
   readonly logFormat: "json" | "text" | null;
 }
 
-const logLevels = ["debug", "info", "warn", "error", "silent"] as const;
-export type LogLevel = (typeof logLevels)[number];
+export type { LogLevel };
 
 /** Reads .env and outbox.config.ts from `root`, the folder of the program. */
 export async function loadSettings(root: string): Promise<Settings> {
-  const file = join(root, ".env");
-  if (existsSync(file)) process.loadEnvFile(file); // what the environment has already is left as it is
-  const config = await loadConfig(root);
-  const env = process.env;
-  const data = resolve(root, env.DATA_DIR ?? config.dataDir ?? "var");
-  const settings: Settings = {
-    databaseUrl: env.DATABASE_URL || config.connection || null,
-    prisma: config.prisma ?? null,
-    production: env.NODE_ENV === "production",
-    smtpUrl: env.SMTP_URL || config.smtp?.url || null,
-    mailFrom: env.MAIL_FROM ?? config.smtp?.from ?? "postcommit <no-reply@localhost.localdomain>",
+  const read = await readSettings(root);
+  const problem = Object.values(read).find((reading) => reading.problem !== null)?.problem;
+  if (problem) throw problem;
+  const data = resolve(root, read.dataDir.value);
+  const { value: key } = read["payments.key"];
+  const { value: handlers } = read.handlers;
+  return {
+    databaseUrl: read.connection.value,
+    prisma: read.prisma.value,
+    production: read.production.value,
+    smtpUrl: read["smtp.url"].value,
+    mailFrom: read["smtp.from"].value,
     mailDir: join(data, "mail"),
     documentsDir: join(data, "documents"),
     embeddedDir: join(data, "postgres"),
-    pdfFont: env.PDF_FONT ?? config.pdfFont ?? null,
-    channels: config.channels ?? {},
-    endpoints: config.endpoints ?? {},
-    webhooks: config.webhooks ?? {},
-    webhookSecrets: (env.WEBHOOK_SECRET || config.webhookSecret || "").split(/\s+/).filter((secret) => secret !== ""),
-    webhookAllowPrivate: flag("WEBHOOK_ALLOW_PRIVATE", env.WEBHOOK_ALLOW_PRIVATE) ?? config.webhookAllowPrivate ?? false,
-    payments: paymentSettings(env.PAYMENT_API_URL || config.payments?.url, env.PAYMENT_API_KEY || config.payments?.key, config.payments?.allowPrivate),
-    handlers: typeof config.handlers === "string" ? await handlersIn(resolve(root, config.handlers)) : (config.handlers ?? []),
-    schedules: config.schedules ?? [],
-    retention: retentionMs(config.retention),
-    apiUrl: env.API_URL ?? "http://127.0.0.1:3000",
-    logLevel: oneOf("LOG_LEVEL", env.LOG_LEVEL, logLevels) ?? "info",
-    logFormat: oneOf("LOG_FORMAT", env.LOG_FORMAT, ["json", "text"] as const) ?? null,
+    pdfFont: read.pdfFont.value,
+    channels: read.channels.value,
+    endpoints: read.endpoints.value,
+    webhooks: read.webhooks.value,
+    webhookSecrets: (read.webhookSecret.value ?? "").split(/\s+/).filter((secret) => secret !== ""),
+    webhookAllowPrivate: read.webhookAllowPrivate.value,
+    payments: key === null ? null : { url: read["payments.url"].value, key, allowPrivate: read["payments.allowPrivate"].value },
+    handlers: typeof handlers === "string" ? await handlersIn(resolve(root, handlers)) : (handlers ?? []),
+    schedules: read.schedules.value,
+    retention: read.retention.value,
+    redrive: read.redrive.value,
+    alerts: read.alerts.value,
+    heartbeatUrl: read.heartbeatUrl.value,
+    apiUrl: read.apiUrl.value,
+    logLevel: read.logLevel.value,
+    logFormat: read.logFormat.value,
   };
-  if (settings.databaseUrl !== null) checkDatabaseUrl(settings.databaseUrl);
-  return settings;
+}
+
+export type SettingName = keyof typeof settingsTable;
+export type Readings = { readonly [Name in SettingName]: ReturnType<(typeof settingsTable)[Name]["read"]> };
+
+/** Every setting with its source; one that will not do has its problem beside it, and throws nothing. */
+export async function readSettings(root: string): Promise<Readings> {
+  loadEnvFile(root);
+  const given: Given = { variable: environmentVariable, file: await loadConfigFile(root) };
+  return Object.fromEntries(Object.entries(settingsTable).map(([name, setting]) => [name, setting.read(given)])) as Readings; // each name with its own reading
+}
+
+/** What .env has set in this process. */
+const fromEnvFile = new Map<string, string>();
+
+/** Puts what .env in `root` says into the environment; what is there already stays as it is. */
+export function loadEnvFile(root: string): void {
+  const file = join(root, ".env");
+  if (!existsSync(file)) return;
+  const before = new Set(Object.keys(process.env));
+  try {
+    process.loadEnvFile(file);
+  } catch (cause) {
+    throw new OutboxError("CONFIGURATION", `Expected ${file} to be a file of lines such as DATABASE_URL=postgresql://…, but it cannot be read: ${failureOf(cause).message}.`, { cause });
+  }
+  for (const [name, value = ""] of Object.entries(process.env)) if (!before.has(name)) fromEnvFile.set(name, value);
+}
+
+/** A variable, and whether .env has set it. Null: it is not set; or empty, which is the same. */
+export function environmentVariable(name: string): { text: string; source: "environment" | ".env" } | null {
+  const value = process.env[name] ?? "";
+  return value === "" ? null : { text: value, source: fromEnvFile.get(name) === value ? ".env" : "environment" };
+}
+
+/** Makes commander, which reads the environment by itself, take the variable for one that is not set. */
+export function dropVariable(name: string): void {
+  Reflect.deleteProperty(process.env, name);
+}
+
+/** The environment of a program of Postgres: ours, with none of its variables but these. */
+export function environmentWith(postgres: Readonly<Record<`PG${string}`, string>>): NodeJS.ProcessEnv {
+  return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PG"))), ...postgres };
 }
 
 /** The flags that npm took for its own: they reach a script as npm_config_* only. */
 export function npmFlags(): { script: string | null; config: Readonly<Record<string, string>> } {
   const config = Object.entries(process.env).flatMap(([name, value]) => (name.startsWith("npm_config_") && value !== undefined ? [[name.slice("npm_config_".length), value]] : []));
-  return { script: process.env.npm_lifecycle_event ?? null, config: Object.fromEntries(config) as Record<string, string> };
+  // Where it has been told its own configuration is, npm does not tell again.
+  const told = { userconfig: process.env.NPM_CONFIG_USERCONFIG, globalconfig: process.env.NPM_CONFIG_GLOBALCONFIG };
+  const files = Object.entries(told).filter(([, file]) => file !== undefined);
+  return { script: process.env.npm_lifecycle_event ?? null, config: Object.fromEntries([...files, ...config]) as Record<string, string> };
 }
 
-/** NO_COLOR (https://no-color.org) and who is asking, for the ledger of actions. */
+/** NO_COLOR (https://no-color.org), a terminal that has none, and who is asking, for the ledger of actions. */
 export function invoker(): { noColor: boolean; user: string } {
-  return { noColor: (process.env.NO_COLOR ?? "") !== "", user: process.env.SUDO_USER ?? process.env.USER ?? process.env.LOGNAME ?? "unknown" };
-}
-
-async function loadConfig(root: string): Promise<OutboxConfig> {
-  const file = join(root, "outbox.config.ts");
-  if (!existsSync(file)) return {};
-  const loaded = (await import(pathToFileURL(file).href)) as { default?: unknown };
-  if (typeof loaded.default === "object" && loaded.default !== null) return loaded.default;
-  throw new OutboxError("CONFIGURATION", `Expected outbox.config.ts to have "export default defineConfig({ … })", got ${typeof loaded.default}.`);
-}
-
-function paymentSettings(url = "https://api.stripe.com", key: string | undefined, allowPrivate = false): PaymentSettings | null {
-  return key === undefined || key === "" ? null : { url, key, allowPrivate };
-}
-
-function checkDatabaseUrl(url: string): void {
-  const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: "" };
-  if (protocol === "postgres:" || protocol === "postgresql:") return;
-  // The value is not shown: it holds a password.
-  throw new OutboxError("CONFIGURATION", "Expected DATABASE_URL to be of the form postgresql://user:password@host:port/database, got something else.");
-}
-
-function flag(name: string, value: string | undefined): boolean | undefined {
-  const given = oneOf(name, value, ["true", "false"] as const);
-  return given === undefined ? undefined : given === "true";
-}
-
-function oneOf<Value extends string>(name: string, value: string | undefined, known: readonly Value[]): Value | undefined {
-  if (value === undefined || value === "") return undefined;
-  const found = known.find((each) => each === value);
-  if (found !== undefined) return found;
-  throw new OutboxError("CONFIGURATION", `Expected ${name} to be one of ${known.join(", ")}, got ${JSON.stringify(value)}.`);
+  return { noColor: (process.env.NO_COLOR ?? "") !== "" || process.env.TERM === "dumb", user: process.env.SUDO_USER ?? process.env.USER ?? process.env.LOGNAME ?? "unknown" };
 }

@@ -5,8 +5,12 @@ import type { Emit } from "../outbox/events.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { outboxOver } from "../outbox/outbox.ts";
 import { OutboxError } from "../outbox/errors.ts";
+import type { Redrive } from "../outbox/redrive-policy.ts";
+import { redrivePolicies } from "../outbox/redrive-policy.ts";
 import type { Retention } from "../outbox/retention.ts";
 import { retentionMs } from "../outbox/retention.ts";
+import type { AlertsConfig } from "./alerts.ts";
+import { alertsOf } from "./alerts.ts";
 import type { DatabaseOptions } from "./database.ts";
 import { postgres } from "./database.ts";
 import type { PrismaExtension } from "./prisma-extension.ts";
@@ -35,6 +39,10 @@ export interface CreateOutboxOptions extends DatabaseOptions {
   readonly prisma?: PrismaClientLike;
   /** How long finished jobs are kept. Default: `{ done: "7d", cancelled: "7d", dead: "30d" }`. */
   readonly retention?: Retention;
+  /** Dead letters that are redriven by themselves, by job type: `{ "webhook.send": { after: "1h", atMost: 3 } }`. Default: none. */
+  readonly redrive?: Redrive;
+  /** Thresholds, and who is told when one is reached: `{ deadLetters: 10, notify: [{ email: "ops@example.com" }] }`. Default: none. */
+  readonly alerts?: AlertsConfig;
   /** Told of everything that happens; must not throw. Default: nothing is told. */
   readonly onEvent?: Emit;
 }
@@ -55,9 +63,17 @@ export interface AppOutbox extends Outbox {
   prismaExtension(): PrismaExtension;
 }
 
-export function createOutbox({ connection, prisma, retention, onEvent = () => undefined, ...options }: CreateOutboxOptions): AppOutbox {
+export function createOutbox({ connection, prisma, retention, redrive, alerts, onEvent = () => undefined, ...options }: CreateOutboxOptions): AppOutbox {
   const database = postgres(typeof connection === "string" ? urlOf(connection) : targetOf(connection), options);
-  const outbox = outboxOver(database, { version, emit: onEvent, retention: retentionMs(retention), compileSchedules, ...(prisma !== undefined && { inTransaction: inPrisma(prisma) }) });
+  const outbox = outboxOver(database, {
+    version,
+    emit: onEvent,
+    retention: retentionMs(retention),
+    compileSchedules,
+    ...(redrive !== undefined && { redrive: redrivePolicies(redrive) }),
+    ...(alerts !== undefined && { alerts: alertsOf(alerts, null) }), // the names of webhooks are known to the handlers alone
+    ...(prisma !== undefined && { inTransaction: inPrisma(prisma) }),
+  });
   return { ...outbox, prismaExtension: () => prismaExtension(outbox) };
 }
 

@@ -3,7 +3,6 @@
 import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { pathToFileURL } from "node:url";
 import type { Handler, LazyHandler } from "../outbox/define.ts";
 import { OutboxError } from "../outbox/errors.ts";
 import { failureOf } from "../outbox/failure.ts";
@@ -80,9 +79,9 @@ function lazyHandler(folder: string, name: string, type: string): LazyHandler {
 }
 
 async function defaultExportOf(folder: string, name: string): Promise<unknown> {
-  let module: { default?: unknown };
+  let module: { readonly default?: unknown };
   try {
-    module = (await import(pathToFileURL(join(folder, name)).href)) as { default?: unknown }; // every module is such an object
+    module = await (await import("./load-module.ts")).loadModule(join(folder, name));
   } catch (cause) {
     throw new OutboxError("CONFIGURATION", `${shown(folder, name)} did not load: ${failureOf(cause).message}`, { cause });
   }

@@ -1,12 +1,15 @@
-// Whether the outbox can do its work: reachable, migrated, nothing stuck.
+// Whether the outbox can do its work: reachable, migrated, nothing stuck, nothing that an alert is configured for. The
+// alerts are in health-alerts.ts.
 
-import type { Row, Sql } from "../outbox/database.ts";
+import type { Alerts } from "../outbox/alerts.ts";
+import type { Database, Row, Sql } from "../outbox/database.ts";
 import { countByStatus, oldestDue, stuckJobs, unhandledTypes } from "../outbox/inspect.ts";
 import type { Status } from "../outbox/job.ts";
 import { postgres, unreachable } from "./database.ts";
+import { alertProblems } from "./health-alerts.ts";
 import { migrationStatus } from "./migrate.ts";
 
-/** A job that is processing for longer than this is stuck. */
+/** A job that is processing for longer than this is stuck, unless `alerts.stuck` says when it is. */
 export const stuckAfterMs = 10 * 60 * 1000;
 const statementTimeoutMs = 10_000;
 
@@ -27,20 +30,26 @@ export interface Health {
 
 const unknown: Omit<Health, "problems"> = { healthy: false, serverVersion: null, migrations: null, counts: null, oldestDue: null, stuck: [], unhandled: [] };
 
+export interface HealthOptions {
+  /** The thresholds that are configured. Default: none. */
+  readonly alerts?: Alerts | null;
+  readonly timeoutMs?: number;
+}
+
 /** Never throws for what it finds: an unreachable database is an answer too. */
-export async function checkHealth(url: string, migrations: string, handledTypes: readonly string[], timeoutMs = statementTimeoutMs): Promise<Health> {
+export async function checkHealth(url: string, migrations: string, handledTypes: readonly string[], { alerts = null, timeoutMs = statementTimeoutMs }: HealthOptions = {}): Promise<Health> {
   const database = postgres(url, { maxConnections: 1, statementTimeoutMs: timeoutMs });
   try {
-    return await examine(database, url, migrations, handledTypes);
+    return await examine(database, url, migrations, { handledTypes, alerts });
   } finally {
     await database.close();
   }
 }
 
-async function examine(sql: Sql, url: string, migrationsFolder: string, handledTypes: readonly string[]): Promise<Health> {
+async function examine(database: Database, url: string, migrationsFolder: string, { handledTypes, alerts }: { readonly handledTypes: readonly string[]; readonly alerts: Alerts | null }): Promise<Health> {
   let server: Row | undefined;
   try {
-    [server] = await sql.query(`select current_setting('server_version') as version`);
+    [server] = await database.query(`select current_setting('server_version') as version`);
   } catch (error) {
     return { ...unknown, problems: [unreachable(error)] };
   }
@@ -58,21 +67,23 @@ async function examine(sql: Sql, url: string, migrationsFolder: string, handledT
       ],
     };
   }
-  const stuck = await stuckJobs(sql, stuckAfterMs, 20);
-  const problems = stuck.map(({ id, type, since, workerAlive }) =>
+  const stuck = await stuckJobs(database, stuckAfterMs, 20);
+  const ownRules = alerts?.rules.some(({ kind }) => kind === "stuck") === true;
+  const stuckProblems = (ownRules ? [] : stuck).map(({ id, type, since, workerAlive }) =>
     workerAlive
       ? `${type} ${id} has been processing since ${since.toISOString()} by a worker that is alive: look at its handler and time limit.`
       : `${type} ${id} has been processing since ${since.toISOString()} and its worker is gone. The next drain or worker rescues it: \`npm run app:cli jobs:drain\`.`,
   );
+  const problems = [...stuckProblems, ...(alerts === null ? [] : await alertProblems(database, alerts))];
   return {
     healthy: problems.length === 0,
     problems,
     serverVersion,
     migrations,
-    counts: await countsInTime(sql),
-    oldestDue: await oldestDue(sql),
+    counts: await countsInTime(database),
+    oldestDue: await oldestDue(database),
     stuck,
-    unhandled: await unhandledTypes(sql, handledTypes),
+    unhandled: await unhandledTypes(database, handledTypes),
   };
 }
 

@@ -1,6 +1,7 @@
 // The sentences of the log: one line an event, past tense, stable fields. The core emits, this file words.
 
 import { failureOf } from "../outbox/failure.ts";
+import { sentenceOf } from "./alerts.ts";
 import type { Emit, JobName, OutboxEvent } from "../outbox/events.ts";
 import type { Log, Severity } from "./log.ts";
 
@@ -61,6 +62,8 @@ function lineOf(event: OutboxEvent): Line {
       return line("info", `${event.job.type} ${event.job.id} asked to be run again in ${Math.round(event.delayMs / 1000)} s; the attempt does not count`, { ...named(event.job), runAgainInMs: event.delayMs });
     case "job_released":
       return line("info", `${event.job.type} ${event.job.id} was given back unfinished; the attempt does not count`, named(event.job));
+    case "job_cancelled":
+      return line("info", `${event.job.type} ${event.job.id} was cancelled while it ran; nothing of attempt ${event.job.attempt} was written after that`, named(event.job));
     case "job_lost":
       return line("warn", `the lease on ${event.job.type} ${event.job.id} was lost; nothing of attempt ${event.job.attempt} was written`, named(event.job));
     case "job_failed_after_completion":
@@ -72,6 +75,16 @@ function lineOf(event: OutboxEvent): Line {
     case "schedule_failed": {
       const { message } = failureOf(event.error);
       return line("error", `schedule ${event.schedule} could not be fired and is tried again; its slots are kept: ${message}`, { schedule: event.schedule, error: message });
+    }
+    case "jobs_redriven":
+      return line("info", `${event.count} ${event.count === 1 ? "dead letter" : "dead letters"} of ${event.type} redriven, as the redrive policy says`, { type: event.type, count: event.count });
+    case "alert_told": {
+      const { name, state, kind, value, threshold } = event.alert;
+      return line(state === "over" ? "info" : "error", `alert: ${sentenceOf(event.alert)}`, { alert: name, state, kind, value, threshold, jobs: event.jobs });
+    }
+    case "alert_not_told": {
+      const { message } = failureOf(event.error);
+      return line("error", `the alert "${event.alert}" could not be told to ${event.receiver}: ${message}`, { alert: event.alert, receiver: event.receiver, error: message });
     }
     case "database_failed": {
       const { message } = failureOf(event.error);

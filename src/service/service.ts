@@ -1,6 +1,5 @@
 // The program's wiring: which Postgres, its connections, the outbox over it, the handlers. Opened by the commands.
 
-import { join } from "node:path";
 import type { Database } from "../outbox/database.ts";
 import { OutboxError } from "../outbox/errors.ts";
 import type { HandlerEntry } from "../outbox/registry.ts";
@@ -10,6 +9,7 @@ import { outboxOver } from "../outbox/outbox.ts";
 import type { Settings } from "./config.ts";
 import { postgres } from "./database.ts";
 import { handlersOf } from "./handlers.ts";
+import { migrationsDir } from "./place.ts";
 import { inLazyPrisma } from "./prisma-transactions.ts";
 import { compileSchedules } from "./schedules.ts";
 import { version } from "./version.ts";
@@ -31,7 +31,7 @@ export interface ChosenDatabase {
   close(): Promise<void>;
 }
 
-export const migrationsDir = (root: string) => join(root, "prisma", "migrations");
+export { migrationsDir };
 
 /**
  * The Postgres to use: DATABASE_URL, or else the embedded one, which is created, started and migrated when needed.
@@ -63,7 +63,7 @@ export async function openService(settings: Settings, root: string, emit: Emit):
     databaseUrl: chosen.url,
     embedded: chosen.embedded,
     database,
-    outbox: outboxOver(database, { version, emit, retention: settings.retention, compileSchedules, ...(app && { inTransaction: app.inTransaction }) }),
+    outbox: outboxOver(database, { version, emit, retention: settings.retention, redrive: settings.redrive, alerts: settings.alerts, compileSchedules, ...(app && { inTransaction: app.inTransaction }) }),
     handlers: handlersOf(settings),
     async close() {
       await app?.close();

@@ -1,7 +1,7 @@
 // The version of this package, as package.json has it.
 
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { built, packageDir } from "./place.ts";
 
-const manifest = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }; // our own file
-
-export const version = manifest.version;
+export const version = built?.version ?? (JSON.parse(readFileSync(join(packageDir, "package.json"), "utf8")) as { version: string }).version; // our own file

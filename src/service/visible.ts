@@ -28,7 +28,9 @@ function unicodeEscape(char: string): string {
   return escaped;
 }
 
-const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
+// Made with the first text that is not ASCII: its tables take longer to load than an empty drain's own code.
+let segmenter: Intl.Segmenter | null = null;
+const graphemesOf = (text: string) => (segmenter ??= new Intl.Segmenter("en", { granularity: "grapheme" })).segment(text);
 const printableAscii = /^[ -~]*$/;
 // East Asian wide and fullwidth blocks; emoji are recognised by their property.
 const wide =
@@ -38,7 +40,7 @@ const wide =
 export function displayWidth(text: string): number {
   if (printableAscii.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of graphemes.segment(text)) width += graphemeWidth(segment);
+  for (const { segment } of graphemesOf(text)) width += graphemeWidth(segment);
   return width;
 }
 
@@ -49,7 +51,7 @@ export function cut(text: string, columns: number): string {
   if (head.length === text.length && displayWidth(text) <= columns) return text;
   let width = 0;
   let kept = "";
-  for (const { segment } of graphemes.segment(head)) {
+  for (const { segment } of graphemesOf(head)) {
     width += graphemeWidth(segment);
     if (width > columns - 1) break;
     kept += segment;

@@ -1,11 +1,11 @@
 // What an attempt writes while it runs, kept in memory: the place of outbox/job-writes.ts when there is no job in the table.
 // Only what a handler does in a transaction needs one.
 
-import type { AnyTransaction, Sql, Transaction } from "../outbox/database.ts";
-import { sqlOf } from "../outbox/database.ts";
+import type { Transaction } from "../outbox/database.ts";
 import { LeaseLostError } from "../outbox/errors.ts";
 import type { JobWrites } from "../outbox/job-writes.ts";
 import { maxResultBytes, toJson } from "../outbox/payload.ts";
+import { inSavepoint } from "../service/replay/savepoint.ts";
 import type { FollowUp, RunJobOptions } from "./run-job.ts";
 
 /** What attempts at one job leave behind for each other. */
@@ -81,34 +81,4 @@ export function memoryWrites(kept: Kept, tx: RunJobOptions["tx"]): JobWrites {
       return result;
     },
   };
-}
-
-/** What fails is rolled back, and the test's transaction goes on. */
-async function inSavepoint<Value>(tx: AnyTransaction, work: (tx: Transaction) => Promise<Value>): Promise<Value> {
-  const sql = sqlOf(tx);
-  await sql.query("savepoint postcommit_testing");
-  try {
-    const value = await work(asHandedOut(tx));
-    await sql.query("release savepoint postcommit_testing");
-    return value;
-  } catch (error) {
-    // When this fails too, the transaction has ended, and the first error says more.
-    await sql.query("rollback to savepoint postcommit_testing").catch(() => undefined);
-    throw error;
-  }
-}
-
-/** The test's transaction with all that it can do (`tx.invoice.update(…)`), and with the `query` of the engine's own. */
-function asHandedOut(tx: AnyTransaction): Transaction {
-  const sql = sqlOf(tx);
-  const query: Sql["query"] = (text, values) => sql.query(text, values);
-  const handed = new Proxy(tx, {
-    get(target, name): unknown {
-      if (name === "query") return query;
-      const value: unknown = Reflect.get(target, name, target);
-      // Some keep what is theirs in private fields, which a proxy does not have.
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-  return handed as unknown as Transaction; // what the app has registered as its transaction, or else what has `query`
 }

@@ -3,13 +3,14 @@
 
 import type { EndOfAttempts } from "../outbox/attempt.ts";
 import { AttemptEnded, endOfAttempts } from "../outbox/attempt.ts";
-import type { Contract, Handler, JobContext } from "../outbox/define.ts";
+import type { Contract, Handler } from "../outbox/define.ts";
 import { durationMs } from "../outbox/duration.ts";
 import type { ClaimedJob, Outcome } from "../outbox/job.ts";
 import { toJson } from "../outbox/payload.ts";
 import type { HandlerEntry } from "../outbox/registry.ts";
 import { runJob as runAttempt } from "../outbox/run-job.ts";
 import { uuid7 } from "../outbox/uuid.ts";
+import { recording } from "../service/replay/recording.ts";
 import type { Kept } from "./memory-writes.ts";
 import { memoryWrites } from "./memory-writes.ts";
 import type { JobRun, LoggedLine, RunJobOptions } from "./run-job.ts";
@@ -27,7 +28,7 @@ export async function runKept(entry: HandlerEntry, payload: unknown, options: Ru
     contract,
     async run(output, handed) {
       try {
-        return await handler.run(output, recording(handed, kept));
+        return await handler.run(output, recording(handed, kept.enqueued));
       } catch (error) {
         thrown.push(error);
         throw error;
@@ -68,16 +69,6 @@ function aJob(contract: Contract, payload: unknown, { attempt = 1, jobId = uuid7
   };
 }
 
-/** The context, with an `enqueue` that remembers. A proxy, because what the context is made of is private. */
-function recording(context: JobContext, { enqueued }: Kept): JobContext {
-  const enqueue: JobContext["enqueue"] = async (tx, contract, payload, options = {}) => {
-    const stored = await context.enqueue(tx, contract, payload, options);
-    if (!stored.deduplicated) enqueued.push({ id: stored.id, type: contract.type, payload: JSON.parse(toJson(contract.type, payload)), options });
-    return stored;
-  };
-  return new Proxy(context, { get: (target, name): unknown => (name === "enqueue" ? enqueue : Reflect.get(target, name, target)) });
-}
-
 function endedBy(signal: AbortSignal | undefined): EndOfAttempts {
   const stop = new AbortController();
   const end = () => stop.abort(new AttemptEnded("stopping", "the worker is stopping"));
@@ -103,6 +94,7 @@ function cameTo(outcome: Outcome, thrown: readonly unknown[], completedWith: str
     case "snoozed":
       return { ...nothing, outcome: "snoozed", delayMs: outcome.delayMs };
     case "released":
+    case "cancelled":
     case "lost":
       return { ...nothing, outcome: outcome.kind, error: thrown[0] ?? null };
   }

@@ -24,10 +24,10 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Every job with its attempts and effects, pauses, limits, schedules and their slots, and the ledger of actions. */
+/** Every job with its attempts and effects, pauses, limits, schedules and their slots, the ledger of actions, and alerts. */
 export async function deleteEverything(database: Database): Promise<void> {
   // Not by truncate, which would wait for every open transaction that has read or enqueued.
   await database.transaction(async (tx) => {
-    for (const table of ["outbox", "outbox_unpromoted", "outbox_type", "outbox_schedule", "outbox_slot", "outbox_action"]) await tx.query(`delete from ${table}`);
+    for (const table of ["outbox", "outbox_unpromoted", "outbox_type", "outbox_schedule", "outbox_slot", "outbox_action", "outbox_alert", "outbox_redrive"]) await tx.query(`delete from ${table}`);
   });
 }

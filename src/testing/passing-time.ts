@@ -12,6 +12,8 @@ const instants = {
   outbox_type: ["paused_at", "paused_until", "refilled_at", "blocked_until", "breaker_until"],
   outbox_schedule: ["next_slot_at", "last_slot_at", "paused_at"],
   outbox_action: ["at"],
+  outbox_alert: ["raised_at", "told_at", "calm_since"],
+  outbox_redrive: ["finished_at"],
 } as const;
 
 const back = "$1::float8 * interval '1 millisecond'";

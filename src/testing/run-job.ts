@@ -41,7 +41,7 @@ export interface JobRun {
    * done (also by ctx.complete); retried: it failed and has attempts left; dead: it failed for good; snoozed; released: it
    * was ended by `signal`; lost: ctx.complete was refused, because the job had been completed before (runTwice).
    */
-  readonly outcome: "done" | "retried" | "dead" | "snoozed" | "released" | "lost";
+  readonly outcome: "done" | "retried" | "dead" | "snoozed" | "released" | "cancelled" | "lost";
   /** As it would be stored: JSON; null when there is none. */
   readonly result: unknown;
   /** What the handler threw; or what else the attempt failed with (a payload that does not fit, the time limit); null. */

@@ -32,7 +32,7 @@ describe.each(Object.entries(clients))("ctx.complete in transactions of %s", (_,
   beforeAll(async () => {
     shop = await openShop();
     prisma = open(shop.url);
-    outbox = createOutbox({ connection: shop.url, prisma: prisma as unknown as PrismaClientLike });
+    outbox = createOutbox({ connection: shop.url, prisma });
   });
   afterAll(async () => {
     await outbox.close();
@@ -85,9 +85,10 @@ describe.each(Object.entries(clients))("ctx.complete in transactions of %s", (_,
   });
 
   it("a commit whose answer is lost is a completion all the same", async () => {
+    const client: PrismaClientLike = prisma;
     const unanswered: PrismaClientLike = {
       async $transaction(work, options) {
-        await (prisma as unknown as PrismaClientLike).$transaction(work, options);
+        await client.$transaction(work, options);
         throw new Error("P1017: Server has closed the connection.");
       },
     };

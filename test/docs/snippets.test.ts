@@ -97,6 +97,9 @@ it("every example of these how-tos compiles", async () => {
     "guard-transitions": "",
     "send-webhooks": `${preamble}${outbox}declare const body: string, headers: Record<string, string>;\n`,
     "take-payments": preamble + outbox,
+    "be-told-when-jobs-fail": "",
+    "install-in-your-app": `${preamble}export {};\n`,
+    "redrive-dead-letters": "",
   };
   const codes = new Map<string, string>();
   for (const [name, before] of Object.entries(declared)) {

@@ -12,7 +12,7 @@ beforeAll(async () => (db = await testDatabase()));
 afterAll(() => db.close());
 
 it("its own tests pass under node:test, without vitest", async () => {
-  const { code, stdout, stderr } = await start(process.execPath, ["--import", "tsx", "--test", "--test-reporter", "tap", "examples/invoices.test.ts"], { DATABASE_URL: db.url }).ended;
+  const { code, stdout, stderr } = await start(process.execPath, ["--conditions", "postcommit-source", "--import", "tsx", "--test", "--test-reporter", "tap", "examples/invoices.test.ts"], { DATABASE_URL: db.url }).ended;
   expect({ code, stderr, failed: stdout.match(/^ *not ok .*$/gm) }).toEqual({ code: 0, stderr: "", failed: null });
   expect(stdout).toContain("an invoice is reminded of after two weeks, not before");
 });

@@ -25,7 +25,7 @@ describe("what a drain does", () => {
     await test.outbox.enqueueMany(clientOf(test), Array.from({ length: 45 }, (_, n) => work.job({ n })));
     await test.aJob({ run_at: new Date("2031-01-01T00:00:00Z") });
     const report = await test.outbox.drain({ handlers: [succeeds] });
-    expect(report).toEqual({ done: 45, retried: 0, dead: 0, released: 0, lost: 0, remaining: 0, stopReason: "empty", nextDueAt: new Date("2031-01-01T00:00:00Z"), unhandled: [], unloadable: [] });
+    expect(report).toEqual({ done: 45, retried: 0, dead: 0, released: 0, cancelled: 0, lost: 0, remaining: 0, stopReason: "empty", nextDueAt: new Date("2031-01-01T00:00:00Z"), unhandled: [], unloadable: [] });
     expect(await test.outbox.counts()).toMatchObject({ done: 45, pending: 1, processing: 0 });
   });
 

@@ -92,7 +92,7 @@ describe("an effect in doubt", () => {
     expect(await attempt(charge)).toEqual({ charged: 1 });
     expect(charges).toHaveLength(1);
     const { rows } = await test.pool.query("select actor, action, filter, change, count, reason from outbox_action");
-    expect(rows).toEqual([{ actor: "ann", action: "effect:resolve", filter: { id, effect: "charge" }, change: { happened: true }, count: 1, reason: "seen in the dashboard" }]);
+    expect(rows).toEqual([{ actor: "ann", action: "jobs:resolve", filter: { id, effect: "charge" }, change: { happened: true }, count: 1, reason: "seen in the dashboard" }]);
   });
 
   it("is done again when people say that it did not happen", async () => {

@@ -286,7 +286,7 @@ describe("from JavaScript, where no compiler looks", () => {
   const refused = (call: () => Promise<unknown>, message: string) => expect(call()).rejects.toThrow(message);
 
   it("an option that is misspelt is refused by its name", () =>
-    refused(() => test.outbox.enqueueAlone(work, {}, { runat: new Date() } as never), 'among priority, runAt, delay, maxAttempts, owner, orderingKey, dedupeKey, dedupeFor, got "runat"'));
+    refused(() => test.outbox.enqueueAlone(work, {}, { runat: new Date() } as never), 'among priority, runAt, delay, maxAttempts, owner, orderingKey, dedupeKey, dedupeFor, tags, got "runat"'));
 
   it("a setting of a type that is misspelt is refused by its name", () => {
     expect(() => defineJob({ type: "x", maxAttempts: 5 } as never)).toThrow('got "maxAttempts"');

@@ -223,7 +223,7 @@ describe("the rescue", () => {
 
   it("leaves the jobs of living workers alone", async () => {
     const worker = randomUUID();
-    await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types: ["work"], leaseMs: 30_000 });
+    await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types: ["work"], versions: [1], leaseMs: 30_000 });
     const id = await orphan({ locked_by: worker });
     expect(await test.outbox.drain({ handlers: [succeeds] })).toMatchObject({ done: 0, dead: 0 });
     expect((await test.job(id)).status).toBe("processing");
@@ -231,12 +231,12 @@ describe("the rescue", () => {
 
   it("buries a silent worker, after which it cannot beat any more; a beat in time keeps it alive", async () => {
     const [silent, alive] = [randomUUID(), randomUUID()];
-    for (const id of [silent, alive]) await registerWorker(test.database, { id, host: "h", pid: 1, version: "test", types: [], leaseMs: 30_000 });
+    for (const id of [silent, alive]) await registerWorker(test.database, { id, host: "h", pid: 1, version: "test", types: [], versions: [], leaseMs: 30_000 });
     await silenceWorkers();
-    expect(await beat(test.database, alive)).toBe(true);
+    expect(await beat(test.database, alive, [])).toBe(true);
     expect((await buryWorkers(test.database)).map(({ id }) => id)).toEqual([silent]);
-    expect(await beat(test.database, silent)).toBe(false);
-    expect(await beat(test.database, alive)).toBe(true);
+    expect(await beat(test.database, silent, [])).toBe(false);
+    expect(await beat(test.database, alive, [])).toBe(true);
   });
 
   it("goes in bounded steps through however many there are", async () => {
@@ -263,7 +263,7 @@ describe("the rescue", () => {
 
   it("suspects are not taken by an ordinary claim, however it comes", async () => {
     const worker = randomUUID();
-    await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types: ["work"], leaseMs: 30_000 });
+    await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types: ["work"], versions: [1], leaseMs: 30_000 });
     const id = await test.aJob({ suspect: true });
     expect(await claimJobs(test.database, { worker, token: 1 }, 20)).toEqual([]);
     expect((await claimSuspect(test.database, { worker, token: 2 }, ["work"])).map((job) => job.id)).toEqual([id]);
@@ -279,7 +279,7 @@ describe("the rescue", () => {
 
 it("what a claim took whose answer was lost is given back uncounted", async () => {
   const worker = randomUUID();
-  await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types: ["work"], leaseMs: 30_000 });
+  await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types: ["work"], versions: [1], leaseMs: 30_000 });
   const id = await test.aJob();
   const other = await test.aJob();
   await claimJobs(test.database, { worker, token: 7 }, 1);
@@ -291,7 +291,7 @@ it("what a claim took whose answer was lost is given back uncounted", async () =
 
 it("a claim never takes more than its limit, however many lanes there are", async () => {
   const worker = randomUUID();
-  await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types: [], leaseMs: 30_000 });
+  await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types: [], versions: [], leaseMs: 30_000 });
   const types = ["a", "b", "c", "d"];
   const lanes = types.flatMap((type) => [2, 1, 0].map((priority) => ({ type, priority })));
   for (const type of types) for (let n = 0; n < 10; n += 1) await test.aJob({ type, priority: n % 3 });

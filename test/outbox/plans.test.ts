@@ -124,7 +124,7 @@ beforeAll(async () => {
   test = await testOutbox();
   await test.pool.query("alter table outbox set (autovacuum_enabled = off)");
   worker = randomUUID();
-  await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types, leaseMs: 3_600_000 });
+  await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types, versions: [], leaseMs: 3_600_000 });
   await test.pool.query("analyze outbox");
   early = explained(connect());
   await measure(early);

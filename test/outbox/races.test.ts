@@ -81,7 +81,7 @@ async function race<One, Other>(first: (sql: Database) => Promise<One>, second: 
 }
 
 async function aWorker(id: string = randomUUID()): Promise<string> {
-  await registerWorker(test.database, { id, host: "h", pid: 1, version: "test", types: ["work"], leaseMs: 30_000 });
+  await registerWorker(test.database, { id, host: "h", pid: 1, version: "test", types: ["work"], versions: [1], leaseMs: 30_000 });
   return id;
 }
 /** A job that a worker has begun whose row is gone already, as after a burial. */
@@ -271,15 +271,15 @@ describe("beat against burial", () => {
   it("a beat that comes first keeps the worker alive", async () => {
     const worker = await aWorker();
     await silence();
-    const [alive, buried] = await race((sql) => beat(sql, worker), () => buryWorkers(test.database), "waits");
+    const [alive, buried] = await race((sql) => beat(sql, worker, []), () => buryWorkers(test.database), "waits");
     expect([alive, buried]).toEqual([true, []]);
-    expect(await beat(test.database, worker)).toBe(true);
+    expect(await beat(test.database, worker, [])).toBe(true);
   });
 
   it("a beat that comes second is told of the burial", async () => {
     const worker = await aWorker();
     await silence();
-    const [buried, alive] = await race((sql) => buryWorkers(sql), () => beat(test.database, worker), "waits");
+    const [buried, alive] = await race((sql) => buryWorkers(sql), () => beat(test.database, worker, []), "waits");
     expect([buried.map(({ id }) => id), alive]).toEqual([[worker], false]);
   });
 

@@ -58,7 +58,7 @@ interface World {
 
 async function register(model: Model, hand: Hand): Promise<void> {
   hand.worker = randomUUID();
-  await registerWorker(test.database, { id: hand.worker, host: hand.name, pid: 1, version: "test", types, leaseMs: 30_000 });
+  await registerWorker(test.database, { id: hand.worker, host: hand.name, pid: 1, version: "test", types, versions: [], leaseMs: 30_000 });
   model.workers.set(hand.worker, { silent: false });
 }
 
@@ -266,7 +266,7 @@ const steps = {
     (which: 0 | 1): Step =>
     async (model, world) => {
       const hand = world.hands[which];
-      const alive = await beat(test.database, hand.worker);
+      const alive = await beat(test.database, hand.worker, []);
       expect(alive).toBe(model.workers.has(hand.worker));
       if (alive) model.workers.set(hand.worker, { silent: false });
       else await register(model, hand); // its cursors are those of the process, and stay

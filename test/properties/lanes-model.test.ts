@@ -50,7 +50,7 @@ async function newWorld(backdates: boolean): Promise<World> {
   await test.pool.query("delete from outbox; delete from outbox_worker");
   const claimer = async (): Promise<Claimer> => {
     const worker = randomUUID();
-    await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types, leaseMs: 30_000 });
+    await registerWorker(test.database, { id: worker, host: "h", pid: 1, version: "test", types, versions: [], leaseMs: 30_000 });
     return { worker, lanes: createLanes(() => types), token: 0, done: [] };
   };
   return { claimers: [await claimer(), await claimer()], open: [], claimed: [], slowestMs: 0, backdates, story: [] };

@@ -88,7 +88,7 @@ export async function testOutbox(): Promise<TestOutbox> {
     },
     async empty() {
       events.length = 0;
-      await pool.query("truncate outbox, outbox_worker, outbox_attempt, outbox_effect, outbox_action, outbox_type, outbox_schedule, outbox_slot, outbox_unpromoted, notification");
+      await pool.query("truncate outbox, outbox_worker, outbox_attempt, outbox_effect, outbox_action, outbox_type, outbox_schedule, outbox_slot, outbox_unpromoted, notification cascade");
     },
     async close() {
       await outbox.close();

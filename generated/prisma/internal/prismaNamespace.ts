@@ -404,6 +404,10 @@ export const ModelName = {
   OutboxAttempt: 'OutboxAttempt',
   OutboxEffect: 'OutboxEffect',
   OutboxAction: 'OutboxAction',
+  OutboxActionJob: 'OutboxActionJob',
+  OutboxLock: 'OutboxLock',
+  OutboxAlert: 'OutboxAlert',
+  OutboxRedrive: 'OutboxRedrive',
   OutboxType: 'OutboxType',
   OutboxSchedule: 'OutboxSchedule',
   OutboxSlot: 'OutboxSlot',
@@ -426,7 +430,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "proposal" | "proposalCopy" | "outbox" | "outboxWorker" | "outboxAttempt" | "outboxEffect" | "outboxAction" | "outboxType" | "outboxSchedule" | "outboxSlot" | "outboxKeyLock" | "outboxUnpromoted" | "notification" | "auditLog"
+    modelProps: "proposal" | "proposalCopy" | "outbox" | "outboxWorker" | "outboxAttempt" | "outboxEffect" | "outboxAction" | "outboxActionJob" | "outboxLock" | "outboxAlert" | "outboxRedrive" | "outboxType" | "outboxSchedule" | "outboxSlot" | "outboxKeyLock" | "outboxUnpromoted" | "notification" | "auditLog"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -945,6 +949,302 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.OutboxActionCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.OutboxActionCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxActionJob: {
+      payload: Prisma.$OutboxActionJobPayload<ExtArgs>
+      fields: Prisma.OutboxActionJobFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxActionJobFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxActionJobFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxActionJobFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxActionJobFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload>
+        }
+        findMany: {
+          args: Prisma.OutboxActionJobFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload>[]
+        }
+        create: {
+          args: Prisma.OutboxActionJobCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload>
+        }
+        createMany: {
+          args: Prisma.OutboxActionJobCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxActionJobCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxActionJobDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload>
+        }
+        update: {
+          args: Prisma.OutboxActionJobUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxActionJobDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxActionJobUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxActionJobUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxActionJobUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxActionJobPayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxActionJobAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxActionJob>
+        }
+        groupBy: {
+          args: Prisma.OutboxActionJobGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxActionJobGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxActionJobCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxActionJobCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxLock: {
+      payload: Prisma.$OutboxLockPayload<ExtArgs>
+      fields: Prisma.OutboxLockFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxLockFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxLockFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxLockFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxLockFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload>
+        }
+        findMany: {
+          args: Prisma.OutboxLockFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload>[]
+        }
+        create: {
+          args: Prisma.OutboxLockCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload>
+        }
+        createMany: {
+          args: Prisma.OutboxLockCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxLockCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxLockDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload>
+        }
+        update: {
+          args: Prisma.OutboxLockUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxLockDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxLockUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxLockUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxLockUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxLockPayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxLockAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxLock>
+        }
+        groupBy: {
+          args: Prisma.OutboxLockGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxLockGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxLockCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxLockCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxAlert: {
+      payload: Prisma.$OutboxAlertPayload<ExtArgs>
+      fields: Prisma.OutboxAlertFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxAlertFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxAlertFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxAlertFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxAlertFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload>
+        }
+        findMany: {
+          args: Prisma.OutboxAlertFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload>[]
+        }
+        create: {
+          args: Prisma.OutboxAlertCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload>
+        }
+        createMany: {
+          args: Prisma.OutboxAlertCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxAlertCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxAlertDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload>
+        }
+        update: {
+          args: Prisma.OutboxAlertUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxAlertDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxAlertUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxAlertUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxAlertUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxAlertPayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxAlertAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxAlert>
+        }
+        groupBy: {
+          args: Prisma.OutboxAlertGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxAlertGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxAlertCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxAlertCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxRedrive: {
+      payload: Prisma.$OutboxRedrivePayload<ExtArgs>
+      fields: Prisma.OutboxRedriveFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxRedriveFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxRedriveFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxRedriveFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxRedriveFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload>
+        }
+        findMany: {
+          args: Prisma.OutboxRedriveFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload>[]
+        }
+        create: {
+          args: Prisma.OutboxRedriveCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload>
+        }
+        createMany: {
+          args: Prisma.OutboxRedriveCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxRedriveCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxRedriveDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload>
+        }
+        update: {
+          args: Prisma.OutboxRedriveUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxRedriveDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxRedriveUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxRedriveUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxRedriveUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxRedrivePayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxRedriveAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxRedrive>
+        }
+        groupBy: {
+          args: Prisma.OutboxRedriveGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxRedriveGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxRedriveCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxRedriveCountAggregateOutputType> | number
         }
       }
     }
@@ -1557,7 +1857,8 @@ export const OutboxScalarFieldEnum = {
   version: 'version',
   checkpoint: 'checkpoint',
   progress: 'progress',
-  progressNote: 'progressNote'
+  progressNote: 'progressNote',
+  tags: 'tags'
 } as const
 
 export type OutboxScalarFieldEnum = (typeof OutboxScalarFieldEnum)[keyof typeof OutboxScalarFieldEnum]
@@ -1569,6 +1870,7 @@ export const OutboxWorkerScalarFieldEnum = {
   pid: 'pid',
   version: 'version',
   types: 'types',
+  versions: 'versions',
   leaseMs: 'leaseMs',
   startedAt: 'startedAt',
   beatAt: 'beatAt',
@@ -1619,6 +1921,44 @@ export const OutboxActionScalarFieldEnum = {
 } as const
 
 export type OutboxActionScalarFieldEnum = (typeof OutboxActionScalarFieldEnum)[keyof typeof OutboxActionScalarFieldEnum]
+
+
+export const OutboxActionJobScalarFieldEnum = {
+  jobId: 'jobId',
+  actionId: 'actionId'
+} as const
+
+export type OutboxActionJobScalarFieldEnum = (typeof OutboxActionJobScalarFieldEnum)[keyof typeof OutboxActionJobScalarFieldEnum]
+
+
+export const OutboxLockScalarFieldEnum = {
+  name: 'name',
+  worker: 'worker',
+  since: 'since'
+} as const
+
+export type OutboxLockScalarFieldEnum = (typeof OutboxLockScalarFieldEnum)[keyof typeof OutboxLockScalarFieldEnum]
+
+
+export const OutboxAlertScalarFieldEnum = {
+  name: 'name',
+  value: 'value',
+  threshold: 'threshold',
+  raisedAt: 'raisedAt',
+  toldAt: 'toldAt',
+  calmSince: 'calmSince'
+} as const
+
+export type OutboxAlertScalarFieldEnum = (typeof OutboxAlertScalarFieldEnum)[keyof typeof OutboxAlertScalarFieldEnum]
+
+
+export const OutboxRedriveScalarFieldEnum = {
+  type: 'type',
+  finishedAt: 'finishedAt',
+  jobId: 'jobId'
+} as const
+
+export type OutboxRedriveScalarFieldEnum = (typeof OutboxRedriveScalarFieldEnum)[keyof typeof OutboxRedriveScalarFieldEnum]
 
 
 export const OutboxTypeScalarFieldEnum = {
@@ -2012,6 +2352,10 @@ export type GlobalOmitConfig = {
   outboxAttempt?: Prisma.OutboxAttemptOmit
   outboxEffect?: Prisma.OutboxEffectOmit
   outboxAction?: Prisma.OutboxActionOmit
+  outboxActionJob?: Prisma.OutboxActionJobOmit
+  outboxLock?: Prisma.OutboxLockOmit
+  outboxAlert?: Prisma.OutboxAlertOmit
+  outboxRedrive?: Prisma.OutboxRedriveOmit
   outboxType?: Prisma.OutboxTypeOmit
   outboxSchedule?: Prisma.OutboxScheduleOmit
   outboxSlot?: Prisma.OutboxSlotOmit

@@ -58,6 +58,10 @@ export const ModelName = {
   OutboxAttempt: 'OutboxAttempt',
   OutboxEffect: 'OutboxEffect',
   OutboxAction: 'OutboxAction',
+  OutboxActionJob: 'OutboxActionJob',
+  OutboxLock: 'OutboxLock',
+  OutboxAlert: 'OutboxAlert',
+  OutboxRedrive: 'OutboxRedrive',
   OutboxType: 'OutboxType',
   OutboxSchedule: 'OutboxSchedule',
   OutboxSlot: 'OutboxSlot',
@@ -135,7 +139,8 @@ export const OutboxScalarFieldEnum = {
   version: 'version',
   checkpoint: 'checkpoint',
   progress: 'progress',
-  progressNote: 'progressNote'
+  progressNote: 'progressNote',
+  tags: 'tags'
 } as const
 
 export type OutboxScalarFieldEnum = (typeof OutboxScalarFieldEnum)[keyof typeof OutboxScalarFieldEnum]
@@ -147,6 +152,7 @@ export const OutboxWorkerScalarFieldEnum = {
   pid: 'pid',
   version: 'version',
   types: 'types',
+  versions: 'versions',
   leaseMs: 'leaseMs',
   startedAt: 'startedAt',
   beatAt: 'beatAt',
@@ -197,6 +203,44 @@ export const OutboxActionScalarFieldEnum = {
 } as const
 
 export type OutboxActionScalarFieldEnum = (typeof OutboxActionScalarFieldEnum)[keyof typeof OutboxActionScalarFieldEnum]
+
+
+export const OutboxActionJobScalarFieldEnum = {
+  jobId: 'jobId',
+  actionId: 'actionId'
+} as const
+
+export type OutboxActionJobScalarFieldEnum = (typeof OutboxActionJobScalarFieldEnum)[keyof typeof OutboxActionJobScalarFieldEnum]
+
+
+export const OutboxLockScalarFieldEnum = {
+  name: 'name',
+  worker: 'worker',
+  since: 'since'
+} as const
+
+export type OutboxLockScalarFieldEnum = (typeof OutboxLockScalarFieldEnum)[keyof typeof OutboxLockScalarFieldEnum]
+
+
+export const OutboxAlertScalarFieldEnum = {
+  name: 'name',
+  value: 'value',
+  threshold: 'threshold',
+  raisedAt: 'raisedAt',
+  toldAt: 'toldAt',
+  calmSince: 'calmSince'
+} as const
+
+export type OutboxAlertScalarFieldEnum = (typeof OutboxAlertScalarFieldEnum)[keyof typeof OutboxAlertScalarFieldEnum]
+
+
+export const OutboxRedriveScalarFieldEnum = {
+  type: 'type',
+  finishedAt: 'finishedAt',
+  jobId: 'jobId'
+} as const
+
+export type OutboxRedriveScalarFieldEnum = (typeof OutboxRedriveScalarFieldEnum)[keyof typeof OutboxRedriveScalarFieldEnum]
 
 
 export const OutboxTypeScalarFieldEnum = {

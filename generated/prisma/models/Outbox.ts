@@ -135,6 +135,7 @@ export type OutboxCountAggregateOutputType = {
   checkpoint: number
   progress: number
   progressNote: number
+  tags: number
   _all: number
 }
 
@@ -247,6 +248,7 @@ export type OutboxCountAggregateInputType = {
   checkpoint?: true
   progress?: true
   progressNote?: true
+  tags?: true
   _all?: true
 }
 
@@ -366,6 +368,7 @@ export type OutboxGroupByOutputType = {
   checkpoint: runtime.JsonValue | null
   progress: number | null
   progressNote: string | null
+  tags: string[]
   _count: OutboxCountAggregateOutputType | null
   _avg: OutboxAvgAggregateOutputType | null
   _sum: OutboxSumAggregateOutputType | null
@@ -421,8 +424,10 @@ export type OutboxWhereInput = {
   checkpoint?: Prisma.JsonNullableFilter<"Outbox">
   progress?: Prisma.IntNullableFilter<"Outbox"> | number | null
   progressNote?: Prisma.StringNullableFilter<"Outbox"> | string | null
+  tags?: Prisma.StringNullableListFilter<"Outbox">
   attemptLog?: Prisma.OutboxAttemptListRelationFilter
   effects?: Prisma.OutboxEffectListRelationFilter
+  actions?: Prisma.OutboxActionJobListRelationFilter
 }
 
 export type OutboxOrderByWithRelationInput = {
@@ -455,8 +460,10 @@ export type OutboxOrderByWithRelationInput = {
   checkpoint?: Prisma.SortOrderInput | Prisma.SortOrder
   progress?: Prisma.SortOrderInput | Prisma.SortOrder
   progressNote?: Prisma.SortOrderInput | Prisma.SortOrder
+  tags?: Prisma.SortOrder
   attemptLog?: Prisma.OutboxAttemptOrderByRelationAggregateInput
   effects?: Prisma.OutboxEffectOrderByRelationAggregateInput
+  actions?: Prisma.OutboxActionJobOrderByRelationAggregateInput
 }
 
 export type OutboxWhereUniqueInput = Prisma.AtLeast<{
@@ -492,8 +499,10 @@ export type OutboxWhereUniqueInput = Prisma.AtLeast<{
   checkpoint?: Prisma.JsonNullableFilter<"Outbox">
   progress?: Prisma.IntNullableFilter<"Outbox"> | number | null
   progressNote?: Prisma.StringNullableFilter<"Outbox"> | string | null
+  tags?: Prisma.StringNullableListFilter<"Outbox">
   attemptLog?: Prisma.OutboxAttemptListRelationFilter
   effects?: Prisma.OutboxEffectListRelationFilter
+  actions?: Prisma.OutboxActionJobListRelationFilter
 }, "id">
 
 export type OutboxOrderByWithAggregationInput = {
@@ -526,6 +535,7 @@ export type OutboxOrderByWithAggregationInput = {
   checkpoint?: Prisma.SortOrderInput | Prisma.SortOrder
   progress?: Prisma.SortOrderInput | Prisma.SortOrder
   progressNote?: Prisma.SortOrderInput | Prisma.SortOrder
+  tags?: Prisma.SortOrder
   _count?: Prisma.OutboxCountOrderByAggregateInput
   _avg?: Prisma.OutboxAvgOrderByAggregateInput
   _max?: Prisma.OutboxMaxOrderByAggregateInput
@@ -566,6 +576,7 @@ export type OutboxScalarWhereWithAggregatesInput = {
   checkpoint?: Prisma.JsonNullableWithAggregatesFilter<"Outbox">
   progress?: Prisma.IntNullableWithAggregatesFilter<"Outbox"> | number | null
   progressNote?: Prisma.StringNullableWithAggregatesFilter<"Outbox"> | string | null
+  tags?: Prisma.StringNullableListFilter<"Outbox">
 }
 
 export type OutboxCreateInput = {
@@ -598,8 +609,10 @@ export type OutboxCreateInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: number | null
   progressNote?: string | null
+  tags?: Prisma.OutboxCreatetagsInput | string[]
   attemptLog?: Prisma.OutboxAttemptCreateNestedManyWithoutJobInput
   effects?: Prisma.OutboxEffectCreateNestedManyWithoutJobInput
+  actions?: Prisma.OutboxActionJobCreateNestedManyWithoutJobInput
 }
 
 export type OutboxUncheckedCreateInput = {
@@ -632,8 +645,10 @@ export type OutboxUncheckedCreateInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: number | null
   progressNote?: string | null
+  tags?: Prisma.OutboxCreatetagsInput | string[]
   attemptLog?: Prisma.OutboxAttemptUncheckedCreateNestedManyWithoutJobInput
   effects?: Prisma.OutboxEffectUncheckedCreateNestedManyWithoutJobInput
+  actions?: Prisma.OutboxActionJobUncheckedCreateNestedManyWithoutJobInput
 }
 
 export type OutboxUpdateInput = {
@@ -666,8 +681,10 @@ export type OutboxUpdateInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
   attemptLog?: Prisma.OutboxAttemptUpdateManyWithoutJobNestedInput
   effects?: Prisma.OutboxEffectUpdateManyWithoutJobNestedInput
+  actions?: Prisma.OutboxActionJobUpdateManyWithoutJobNestedInput
 }
 
 export type OutboxUncheckedUpdateInput = {
@@ -700,8 +717,10 @@ export type OutboxUncheckedUpdateInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
   attemptLog?: Prisma.OutboxAttemptUncheckedUpdateManyWithoutJobNestedInput
   effects?: Prisma.OutboxEffectUncheckedUpdateManyWithoutJobNestedInput
+  actions?: Prisma.OutboxActionJobUncheckedUpdateManyWithoutJobNestedInput
 }
 
 export type OutboxCreateManyInput = {
@@ -734,6 +753,7 @@ export type OutboxCreateManyInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: number | null
   progressNote?: string | null
+  tags?: Prisma.OutboxCreatetagsInput | string[]
 }
 
 export type OutboxUpdateManyMutationInput = {
@@ -766,6 +786,7 @@ export type OutboxUpdateManyMutationInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
 }
 
 export type OutboxUncheckedUpdateManyInput = {
@@ -798,6 +819,15 @@ export type OutboxUncheckedUpdateManyInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
+}
+
+export type StringNullableListFilter<$PrismaModel = never> = {
+  equals?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel> | null
+  has?: string | Prisma.StringFieldRefInput<$PrismaModel> | null
+  hasEvery?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
+  hasSome?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
+  isEmpty?: boolean
 }
 
 export type OutboxCountOrderByAggregateInput = {
@@ -830,6 +860,7 @@ export type OutboxCountOrderByAggregateInput = {
   checkpoint?: Prisma.SortOrder
   progress?: Prisma.SortOrder
   progressNote?: Prisma.SortOrder
+  tags?: Prisma.SortOrder
 }
 
 export type OutboxAvgOrderByAggregateInput = {
@@ -915,6 +946,10 @@ export type OutboxScalarRelationFilter = {
   isNot?: Prisma.OutboxWhereInput
 }
 
+export type OutboxCreatetagsInput = {
+  set: string[]
+}
+
 export type NullableDateTimeFieldUpdateOperationsInput = {
   set?: Date | string | null
 }
@@ -943,6 +978,11 @@ export type NullableIntFieldUpdateOperationsInput = {
   divide?: number
 }
 
+export type OutboxUpdatetagsInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
 export type OutboxCreateNestedOneWithoutAttemptLogInput = {
   create?: Prisma.XOR<Prisma.OutboxCreateWithoutAttemptLogInput, Prisma.OutboxUncheckedCreateWithoutAttemptLogInput>
   connectOrCreate?: Prisma.OutboxCreateOrConnectWithoutAttemptLogInput
@@ -969,6 +1009,20 @@ export type OutboxUpdateOneRequiredWithoutEffectsNestedInput = {
   upsert?: Prisma.OutboxUpsertWithoutEffectsInput
   connect?: Prisma.OutboxWhereUniqueInput
   update?: Prisma.XOR<Prisma.XOR<Prisma.OutboxUpdateToOneWithWhereWithoutEffectsInput, Prisma.OutboxUpdateWithoutEffectsInput>, Prisma.OutboxUncheckedUpdateWithoutEffectsInput>
+}
+
+export type OutboxCreateNestedOneWithoutActionsInput = {
+  create?: Prisma.XOR<Prisma.OutboxCreateWithoutActionsInput, Prisma.OutboxUncheckedCreateWithoutActionsInput>
+  connectOrCreate?: Prisma.OutboxCreateOrConnectWithoutActionsInput
+  connect?: Prisma.OutboxWhereUniqueInput
+}
+
+export type OutboxUpdateOneRequiredWithoutActionsNestedInput = {
+  create?: Prisma.XOR<Prisma.OutboxCreateWithoutActionsInput, Prisma.OutboxUncheckedCreateWithoutActionsInput>
+  connectOrCreate?: Prisma.OutboxCreateOrConnectWithoutActionsInput
+  upsert?: Prisma.OutboxUpsertWithoutActionsInput
+  connect?: Prisma.OutboxWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.OutboxUpdateToOneWithWhereWithoutActionsInput, Prisma.OutboxUpdateWithoutActionsInput>, Prisma.OutboxUncheckedUpdateWithoutActionsInput>
 }
 
 export type OutboxCreateWithoutAttemptLogInput = {
@@ -1001,7 +1055,9 @@ export type OutboxCreateWithoutAttemptLogInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: number | null
   progressNote?: string | null
+  tags?: Prisma.OutboxCreatetagsInput | string[]
   effects?: Prisma.OutboxEffectCreateNestedManyWithoutJobInput
+  actions?: Prisma.OutboxActionJobCreateNestedManyWithoutJobInput
 }
 
 export type OutboxUncheckedCreateWithoutAttemptLogInput = {
@@ -1034,7 +1090,9 @@ export type OutboxUncheckedCreateWithoutAttemptLogInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: number | null
   progressNote?: string | null
+  tags?: Prisma.OutboxCreatetagsInput | string[]
   effects?: Prisma.OutboxEffectUncheckedCreateNestedManyWithoutJobInput
+  actions?: Prisma.OutboxActionJobUncheckedCreateNestedManyWithoutJobInput
 }
 
 export type OutboxCreateOrConnectWithoutAttemptLogInput = {
@@ -1083,7 +1141,9 @@ export type OutboxUpdateWithoutAttemptLogInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
   effects?: Prisma.OutboxEffectUpdateManyWithoutJobNestedInput
+  actions?: Prisma.OutboxActionJobUpdateManyWithoutJobNestedInput
 }
 
 export type OutboxUncheckedUpdateWithoutAttemptLogInput = {
@@ -1116,7 +1176,9 @@ export type OutboxUncheckedUpdateWithoutAttemptLogInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
   effects?: Prisma.OutboxEffectUncheckedUpdateManyWithoutJobNestedInput
+  actions?: Prisma.OutboxActionJobUncheckedUpdateManyWithoutJobNestedInput
 }
 
 export type OutboxCreateWithoutEffectsInput = {
@@ -1149,7 +1211,9 @@ export type OutboxCreateWithoutEffectsInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: number | null
   progressNote?: string | null
+  tags?: Prisma.OutboxCreatetagsInput | string[]
   attemptLog?: Prisma.OutboxAttemptCreateNestedManyWithoutJobInput
+  actions?: Prisma.OutboxActionJobCreateNestedManyWithoutJobInput
 }
 
 export type OutboxUncheckedCreateWithoutEffectsInput = {
@@ -1182,7 +1246,9 @@ export type OutboxUncheckedCreateWithoutEffectsInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: number | null
   progressNote?: string | null
+  tags?: Prisma.OutboxCreatetagsInput | string[]
   attemptLog?: Prisma.OutboxAttemptUncheckedCreateNestedManyWithoutJobInput
+  actions?: Prisma.OutboxActionJobUncheckedCreateNestedManyWithoutJobInput
 }
 
 export type OutboxCreateOrConnectWithoutEffectsInput = {
@@ -1231,7 +1297,9 @@ export type OutboxUpdateWithoutEffectsInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
   attemptLog?: Prisma.OutboxAttemptUpdateManyWithoutJobNestedInput
+  actions?: Prisma.OutboxActionJobUpdateManyWithoutJobNestedInput
 }
 
 export type OutboxUncheckedUpdateWithoutEffectsInput = {
@@ -1264,7 +1332,165 @@ export type OutboxUncheckedUpdateWithoutEffectsInput = {
   checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
   attemptLog?: Prisma.OutboxAttemptUncheckedUpdateManyWithoutJobNestedInput
+  actions?: Prisma.OutboxActionJobUncheckedUpdateManyWithoutJobNestedInput
+}
+
+export type OutboxCreateWithoutActionsInput = {
+  id?: string
+  type: string
+  payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: string
+  priority?: number
+  attempts?: number
+  maxAttempts?: number
+  runAt?: Date | string
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  startedAt?: Date | string | null
+  finishedAt?: Date | string | null
+  lockedBy?: string | null
+  leaseToken?: bigint | number | null
+  suspect?: boolean
+  lastError?: string | null
+  result?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  owner?: string | null
+  dedupeKey?: string | null
+  dedupeUntil?: Date | string | null
+  dedupeReleased?: boolean
+  orderingKey?: string | null
+  sequence?: bigint | number | null
+  blockOnDead?: boolean
+  concurrencyKey?: string | null
+  version?: number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: number | null
+  progressNote?: string | null
+  tags?: Prisma.OutboxCreatetagsInput | string[]
+  attemptLog?: Prisma.OutboxAttemptCreateNestedManyWithoutJobInput
+  effects?: Prisma.OutboxEffectCreateNestedManyWithoutJobInput
+}
+
+export type OutboxUncheckedCreateWithoutActionsInput = {
+  id?: string
+  type: string
+  payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: string
+  priority?: number
+  attempts?: number
+  maxAttempts?: number
+  runAt?: Date | string
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  startedAt?: Date | string | null
+  finishedAt?: Date | string | null
+  lockedBy?: string | null
+  leaseToken?: bigint | number | null
+  suspect?: boolean
+  lastError?: string | null
+  result?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  owner?: string | null
+  dedupeKey?: string | null
+  dedupeUntil?: Date | string | null
+  dedupeReleased?: boolean
+  orderingKey?: string | null
+  sequence?: bigint | number | null
+  blockOnDead?: boolean
+  concurrencyKey?: string | null
+  version?: number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: number | null
+  progressNote?: string | null
+  tags?: Prisma.OutboxCreatetagsInput | string[]
+  attemptLog?: Prisma.OutboxAttemptUncheckedCreateNestedManyWithoutJobInput
+  effects?: Prisma.OutboxEffectUncheckedCreateNestedManyWithoutJobInput
+}
+
+export type OutboxCreateOrConnectWithoutActionsInput = {
+  where: Prisma.OutboxWhereUniqueInput
+  create: Prisma.XOR<Prisma.OutboxCreateWithoutActionsInput, Prisma.OutboxUncheckedCreateWithoutActionsInput>
+}
+
+export type OutboxUpsertWithoutActionsInput = {
+  update: Prisma.XOR<Prisma.OutboxUpdateWithoutActionsInput, Prisma.OutboxUncheckedUpdateWithoutActionsInput>
+  create: Prisma.XOR<Prisma.OutboxCreateWithoutActionsInput, Prisma.OutboxUncheckedCreateWithoutActionsInput>
+  where?: Prisma.OutboxWhereInput
+}
+
+export type OutboxUpdateToOneWithWhereWithoutActionsInput = {
+  where?: Prisma.OutboxWhereInput
+  data: Prisma.XOR<Prisma.OutboxUpdateWithoutActionsInput, Prisma.OutboxUncheckedUpdateWithoutActionsInput>
+}
+
+export type OutboxUpdateWithoutActionsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  priority?: Prisma.IntFieldUpdateOperationsInput | number
+  attempts?: Prisma.IntFieldUpdateOperationsInput | number
+  maxAttempts?: Prisma.IntFieldUpdateOperationsInput | number
+  runAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  startedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  finishedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  lockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  leaseToken?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  suspect?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastError?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  result?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  owner?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
+  attemptLog?: Prisma.OutboxAttemptUpdateManyWithoutJobNestedInput
+  effects?: Prisma.OutboxEffectUpdateManyWithoutJobNestedInput
+}
+
+export type OutboxUncheckedUpdateWithoutActionsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  type?: Prisma.StringFieldUpdateOperationsInput | string
+  payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  status?: Prisma.StringFieldUpdateOperationsInput | string
+  priority?: Prisma.IntFieldUpdateOperationsInput | number
+  attempts?: Prisma.IntFieldUpdateOperationsInput | number
+  maxAttempts?: Prisma.IntFieldUpdateOperationsInput | number
+  runAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  startedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  finishedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  lockedBy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  leaseToken?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  suspect?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  lastError?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  result?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  owner?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  dedupeKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  dedupeUntil?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  dedupeReleased?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  orderingKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  sequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  blockOnDead?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  concurrencyKey?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  version?: Prisma.IntFieldUpdateOperationsInput | number
+  checkpoint?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tags?: Prisma.OutboxUpdatetagsInput | string[]
+  attemptLog?: Prisma.OutboxAttemptUncheckedUpdateManyWithoutJobNestedInput
+  effects?: Prisma.OutboxEffectUncheckedUpdateManyWithoutJobNestedInput
 }
 
 
@@ -1275,11 +1501,13 @@ export type OutboxUncheckedUpdateWithoutEffectsInput = {
 export type OutboxCountOutputType = {
   attemptLog: number
   effects: number
+  actions: number
 }
 
 export type OutboxCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   attemptLog?: boolean | OutboxCountOutputTypeCountAttemptLogArgs
   effects?: boolean | OutboxCountOutputTypeCountEffectsArgs
+  actions?: boolean | OutboxCountOutputTypeCountActionsArgs
 }
 
 /**
@@ -1304,6 +1532,13 @@ export type OutboxCountOutputTypeCountAttemptLogArgs<ExtArgs extends runtime.Typ
  */
 export type OutboxCountOutputTypeCountEffectsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   where?: Prisma.OutboxEffectWhereInput
+}
+
+/**
+ * OutboxCountOutputType without action
+ */
+export type OutboxCountOutputTypeCountActionsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.OutboxActionJobWhereInput
 }
 
 
@@ -1337,8 +1572,10 @@ export type OutboxSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   checkpoint?: boolean
   progress?: boolean
   progressNote?: boolean
+  tags?: boolean
   attemptLog?: boolean | Prisma.Outbox$attemptLogArgs<ExtArgs>
   effects?: boolean | Prisma.Outbox$effectsArgs<ExtArgs>
+  actions?: boolean | Prisma.Outbox$actionsArgs<ExtArgs>
   _count?: boolean | Prisma.OutboxCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["outbox"]>
 
@@ -1372,6 +1609,7 @@ export type OutboxSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   checkpoint?: boolean
   progress?: boolean
   progressNote?: boolean
+  tags?: boolean
 }, ExtArgs["result"]["outbox"]>
 
 export type OutboxSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -1404,6 +1642,7 @@ export type OutboxSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   checkpoint?: boolean
   progress?: boolean
   progressNote?: boolean
+  tags?: boolean
 }, ExtArgs["result"]["outbox"]>
 
 export type OutboxSelectScalar = {
@@ -1436,12 +1675,14 @@ export type OutboxSelectScalar = {
   checkpoint?: boolean
   progress?: boolean
   progressNote?: boolean
+  tags?: boolean
 }
 
-export type OutboxOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "type" | "payload" | "status" | "priority" | "attempts" | "maxAttempts" | "runAt" | "createdAt" | "updatedAt" | "startedAt" | "finishedAt" | "lockedBy" | "leaseToken" | "suspect" | "lastError" | "result" | "owner" | "dedupeKey" | "dedupeUntil" | "dedupeReleased" | "orderingKey" | "sequence" | "blockOnDead" | "concurrencyKey" | "version" | "checkpoint" | "progress" | "progressNote", ExtArgs["result"]["outbox"]>
+export type OutboxOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "type" | "payload" | "status" | "priority" | "attempts" | "maxAttempts" | "runAt" | "createdAt" | "updatedAt" | "startedAt" | "finishedAt" | "lockedBy" | "leaseToken" | "suspect" | "lastError" | "result" | "owner" | "dedupeKey" | "dedupeUntil" | "dedupeReleased" | "orderingKey" | "sequence" | "blockOnDead" | "concurrencyKey" | "version" | "checkpoint" | "progress" | "progressNote" | "tags", ExtArgs["result"]["outbox"]>
 export type OutboxInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   attemptLog?: boolean | Prisma.Outbox$attemptLogArgs<ExtArgs>
   effects?: boolean | Prisma.Outbox$effectsArgs<ExtArgs>
+  actions?: boolean | Prisma.Outbox$actionsArgs<ExtArgs>
   _count?: boolean | Prisma.OutboxCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type OutboxIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
@@ -1452,6 +1693,7 @@ export type $OutboxPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
   objects: {
     attemptLog: Prisma.$OutboxAttemptPayload<ExtArgs>[]
     effects: Prisma.$OutboxEffectPayload<ExtArgs>[]
+    actions: Prisma.$OutboxActionJobPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1483,6 +1725,7 @@ export type $OutboxPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
     checkpoint: runtime.JsonValue | null
     progress: number | null
     progressNote: string | null
+    tags: string[]
   }, ExtArgs["result"]["outbox"]>
   composites: {}
 }
@@ -1879,6 +2122,7 @@ export interface Prisma__OutboxClient<T, Null = never, ExtArgs extends runtime.T
   readonly [Symbol.toStringTag]: "PrismaPromise"
   attemptLog<T extends Prisma.Outbox$attemptLogArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Outbox$attemptLogArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$OutboxAttemptPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   effects<T extends Prisma.Outbox$effectsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Outbox$effectsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$OutboxEffectPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  actions<T extends Prisma.Outbox$actionsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.Outbox$actionsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$OutboxActionJobPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1937,6 +2181,7 @@ export interface OutboxFieldRefs {
   readonly checkpoint: Prisma.FieldRef<"Outbox", 'Json'>
   readonly progress: Prisma.FieldRef<"Outbox", 'Int'>
   readonly progressNote: Prisma.FieldRef<"Outbox", 'String'>
+  readonly tags: Prisma.FieldRef<"Outbox", 'String[]'>
 }
     
 
@@ -2375,6 +2620,30 @@ export type Outbox$effectsArgs<ExtArgs extends runtime.Types.Extensions.Internal
   take?: number
   skip?: number
   distinct?: Prisma.OutboxEffectScalarFieldEnum | Prisma.OutboxEffectScalarFieldEnum[]
+}
+
+/**
+ * Outbox.actions
+ */
+export type Outbox$actionsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the OutboxActionJob
+   */
+  select?: Prisma.OutboxActionJobSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the OutboxActionJob
+   */
+  omit?: Prisma.OutboxActionJobOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionJobInclude<ExtArgs> | null
+  where?: Prisma.OutboxActionJobWhereInput
+  orderBy?: Prisma.OutboxActionJobOrderByWithRelationInput | Prisma.OutboxActionJobOrderByWithRelationInput[]
+  cursor?: Prisma.OutboxActionJobWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.OutboxActionJobScalarFieldEnum | Prisma.OutboxActionJobScalarFieldEnum[]
 }
 
 /**

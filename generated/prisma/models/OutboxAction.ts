@@ -236,6 +236,7 @@ export type OutboxActionWhereInput = {
   change?: Prisma.JsonNullableFilter<"OutboxAction">
   count?: Prisma.IntFilter<"OutboxAction"> | number
   reason?: Prisma.StringNullableFilter<"OutboxAction"> | string | null
+  jobs?: Prisma.OutboxActionJobListRelationFilter
 }
 
 export type OutboxActionOrderByWithRelationInput = {
@@ -247,6 +248,7 @@ export type OutboxActionOrderByWithRelationInput = {
   change?: Prisma.SortOrderInput | Prisma.SortOrder
   count?: Prisma.SortOrder
   reason?: Prisma.SortOrderInput | Prisma.SortOrder
+  jobs?: Prisma.OutboxActionJobOrderByRelationAggregateInput
 }
 
 export type OutboxActionWhereUniqueInput = Prisma.AtLeast<{
@@ -261,6 +263,7 @@ export type OutboxActionWhereUniqueInput = Prisma.AtLeast<{
   change?: Prisma.JsonNullableFilter<"OutboxAction">
   count?: Prisma.IntFilter<"OutboxAction"> | number
   reason?: Prisma.StringNullableFilter<"OutboxAction"> | string | null
+  jobs?: Prisma.OutboxActionJobListRelationFilter
 }, "id">
 
 export type OutboxActionOrderByWithAggregationInput = {
@@ -302,6 +305,7 @@ export type OutboxActionCreateInput = {
   change?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   count: number
   reason?: string | null
+  jobs?: Prisma.OutboxActionJobCreateNestedManyWithoutActionInput
 }
 
 export type OutboxActionUncheckedCreateInput = {
@@ -313,6 +317,7 @@ export type OutboxActionUncheckedCreateInput = {
   change?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   count: number
   reason?: string | null
+  jobs?: Prisma.OutboxActionJobUncheckedCreateNestedManyWithoutActionInput
 }
 
 export type OutboxActionUpdateInput = {
@@ -324,6 +329,7 @@ export type OutboxActionUpdateInput = {
   change?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   count?: Prisma.IntFieldUpdateOperationsInput | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  jobs?: Prisma.OutboxActionJobUpdateManyWithoutActionNestedInput
 }
 
 export type OutboxActionUncheckedUpdateInput = {
@@ -335,6 +341,7 @@ export type OutboxActionUncheckedUpdateInput = {
   change?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
   count?: Prisma.IntFieldUpdateOperationsInput | number
   reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  jobs?: Prisma.OutboxActionJobUncheckedUpdateManyWithoutActionNestedInput
 }
 
 export type OutboxActionCreateManyInput = {
@@ -409,6 +416,114 @@ export type OutboxActionSumOrderByAggregateInput = {
   count?: Prisma.SortOrder
 }
 
+export type OutboxActionScalarRelationFilter = {
+  is?: Prisma.OutboxActionWhereInput
+  isNot?: Prisma.OutboxActionWhereInput
+}
+
+export type OutboxActionCreateNestedOneWithoutJobsInput = {
+  create?: Prisma.XOR<Prisma.OutboxActionCreateWithoutJobsInput, Prisma.OutboxActionUncheckedCreateWithoutJobsInput>
+  connectOrCreate?: Prisma.OutboxActionCreateOrConnectWithoutJobsInput
+  connect?: Prisma.OutboxActionWhereUniqueInput
+}
+
+export type OutboxActionUpdateOneRequiredWithoutJobsNestedInput = {
+  create?: Prisma.XOR<Prisma.OutboxActionCreateWithoutJobsInput, Prisma.OutboxActionUncheckedCreateWithoutJobsInput>
+  connectOrCreate?: Prisma.OutboxActionCreateOrConnectWithoutJobsInput
+  upsert?: Prisma.OutboxActionUpsertWithoutJobsInput
+  connect?: Prisma.OutboxActionWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.OutboxActionUpdateToOneWithWhereWithoutJobsInput, Prisma.OutboxActionUpdateWithoutJobsInput>, Prisma.OutboxActionUncheckedUpdateWithoutJobsInput>
+}
+
+export type OutboxActionCreateWithoutJobsInput = {
+  id?: bigint | number
+  at?: Date | string
+  actor: string
+  action: string
+  filter: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  change?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  count: number
+  reason?: string | null
+}
+
+export type OutboxActionUncheckedCreateWithoutJobsInput = {
+  id?: bigint | number
+  at?: Date | string
+  actor: string
+  action: string
+  filter: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  change?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  count: number
+  reason?: string | null
+}
+
+export type OutboxActionCreateOrConnectWithoutJobsInput = {
+  where: Prisma.OutboxActionWhereUniqueInput
+  create: Prisma.XOR<Prisma.OutboxActionCreateWithoutJobsInput, Prisma.OutboxActionUncheckedCreateWithoutJobsInput>
+}
+
+export type OutboxActionUpsertWithoutJobsInput = {
+  update: Prisma.XOR<Prisma.OutboxActionUpdateWithoutJobsInput, Prisma.OutboxActionUncheckedUpdateWithoutJobsInput>
+  create: Prisma.XOR<Prisma.OutboxActionCreateWithoutJobsInput, Prisma.OutboxActionUncheckedCreateWithoutJobsInput>
+  where?: Prisma.OutboxActionWhereInput
+}
+
+export type OutboxActionUpdateToOneWithWhereWithoutJobsInput = {
+  where?: Prisma.OutboxActionWhereInput
+  data: Prisma.XOR<Prisma.OutboxActionUpdateWithoutJobsInput, Prisma.OutboxActionUncheckedUpdateWithoutJobsInput>
+}
+
+export type OutboxActionUpdateWithoutJobsInput = {
+  id?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  at?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  actor?: Prisma.StringFieldUpdateOperationsInput | string
+  action?: Prisma.StringFieldUpdateOperationsInput | string
+  filter?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  change?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  count?: Prisma.IntFieldUpdateOperationsInput | number
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+}
+
+export type OutboxActionUncheckedUpdateWithoutJobsInput = {
+  id?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  at?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  actor?: Prisma.StringFieldUpdateOperationsInput | string
+  action?: Prisma.StringFieldUpdateOperationsInput | string
+  filter?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  change?: Prisma.NullableJsonNullValueInput | runtime.InputJsonValue
+  count?: Prisma.IntFieldUpdateOperationsInput | number
+  reason?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+}
+
+
+/**
+ * Count Type OutboxActionCountOutputType
+ */
+
+export type OutboxActionCountOutputType = {
+  jobs: number
+}
+
+export type OutboxActionCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  jobs?: boolean | OutboxActionCountOutputTypeCountJobsArgs
+}
+
+/**
+ * OutboxActionCountOutputType without action
+ */
+export type OutboxActionCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the OutboxActionCountOutputType
+   */
+  select?: Prisma.OutboxActionCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * OutboxActionCountOutputType without action
+ */
+export type OutboxActionCountOutputTypeCountJobsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.OutboxActionJobWhereInput
+}
 
 
 export type OutboxActionSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -420,6 +535,8 @@ export type OutboxActionSelect<ExtArgs extends runtime.Types.Extensions.Internal
   change?: boolean
   count?: boolean
   reason?: boolean
+  jobs?: boolean | Prisma.OutboxAction$jobsArgs<ExtArgs>
+  _count?: boolean | Prisma.OutboxActionCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["outboxAction"]>
 
 export type OutboxActionSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -456,10 +573,18 @@ export type OutboxActionSelectScalar = {
 }
 
 export type OutboxActionOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "at" | "actor" | "action" | "filter" | "change" | "count" | "reason", ExtArgs["result"]["outboxAction"]>
+export type OutboxActionInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  jobs?: boolean | Prisma.OutboxAction$jobsArgs<ExtArgs>
+  _count?: boolean | Prisma.OutboxActionCountOutputTypeDefaultArgs<ExtArgs>
+}
+export type OutboxActionIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
+export type OutboxActionIncludeUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
 
 export type $OutboxActionPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "OutboxAction"
-  objects: {}
+  objects: {
+    jobs: Prisma.$OutboxActionJobPayload<ExtArgs>[]
+  }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: bigint
     at: Date
@@ -863,6 +988,7 @@ readonly fields: OutboxActionFieldRefs;
  */
 export interface Prisma__OutboxActionClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
+  jobs<T extends Prisma.OutboxAction$jobsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.OutboxAction$jobsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$OutboxActionJobPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -917,6 +1043,10 @@ export type OutboxActionFindUniqueArgs<ExtArgs extends runtime.Types.Extensions.
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
+  /**
    * Filter, which OutboxAction to fetch.
    */
   where: Prisma.OutboxActionWhereUniqueInput
@@ -935,6 +1065,10 @@ export type OutboxActionFindUniqueOrThrowArgs<ExtArgs extends runtime.Types.Exte
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
+  /**
    * Filter, which OutboxAction to fetch.
    */
   where: Prisma.OutboxActionWhereUniqueInput
@@ -952,6 +1086,10 @@ export type OutboxActionFindFirstArgs<ExtArgs extends runtime.Types.Extensions.I
    * Omit specific fields from the OutboxAction
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
   /**
    * Filter, which OutboxAction to fetch.
    */
@@ -1001,6 +1139,10 @@ export type OutboxActionFindFirstOrThrowArgs<ExtArgs extends runtime.Types.Exten
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
+  /**
    * Filter, which OutboxAction to fetch.
    */
   where?: Prisma.OutboxActionWhereInput
@@ -1048,6 +1190,10 @@ export type OutboxActionFindManyArgs<ExtArgs extends runtime.Types.Extensions.In
    * Omit specific fields from the OutboxAction
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
   /**
    * Filter, which OutboxActions to fetch.
    */
@@ -1097,6 +1243,10 @@ export type OutboxActionCreateArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
+  /**
    * The data needed to create a OutboxAction.
    */
   data: Prisma.XOR<Prisma.OutboxActionCreateInput, Prisma.OutboxActionUncheckedCreateInput>
@@ -1144,6 +1294,10 @@ export type OutboxActionUpdateArgs<ExtArgs extends runtime.Types.Extensions.Inte
    * Omit specific fields from the OutboxAction
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
   /**
    * The data needed to update a OutboxAction.
    */
@@ -1211,6 +1365,10 @@ export type OutboxActionUpsertArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
+  /**
    * The filter to search for the OutboxAction to update in case it exists.
    */
   where: Prisma.OutboxActionWhereUniqueInput
@@ -1237,6 +1395,10 @@ export type OutboxActionDeleteArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
+  /**
    * Filter which OutboxAction to delete.
    */
   where: Prisma.OutboxActionWhereUniqueInput
@@ -1257,6 +1419,30 @@ export type OutboxActionDeleteManyArgs<ExtArgs extends runtime.Types.Extensions.
 }
 
 /**
+ * OutboxAction.jobs
+ */
+export type OutboxAction$jobsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the OutboxActionJob
+   */
+  select?: Prisma.OutboxActionJobSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the OutboxActionJob
+   */
+  omit?: Prisma.OutboxActionJobOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionJobInclude<ExtArgs> | null
+  where?: Prisma.OutboxActionJobWhereInput
+  orderBy?: Prisma.OutboxActionJobOrderByWithRelationInput | Prisma.OutboxActionJobOrderByWithRelationInput[]
+  cursor?: Prisma.OutboxActionJobWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.OutboxActionJobScalarFieldEnum | Prisma.OutboxActionJobScalarFieldEnum[]
+}
+
+/**
  * OutboxAction without action
  */
 export type OutboxActionDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1268,4 +1454,8 @@ export type OutboxActionDefaultArgs<ExtArgs extends runtime.Types.Extensions.Int
    * Omit specific fields from the OutboxAction
    */
   omit?: Prisma.OutboxActionOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxActionInclude<ExtArgs> | null
 }

@@ -28,11 +28,13 @@ export type AggregateOutboxWorker = {
 
 export type OutboxWorkerAvgAggregateOutputType = {
   pid: number | null
+  versions: number | null
   leaseMs: number | null
 }
 
 export type OutboxWorkerSumAggregateOutputType = {
   pid: number | null
+  versions: number[]
   leaseMs: number | null
 }
 
@@ -64,6 +66,7 @@ export type OutboxWorkerCountAggregateOutputType = {
   pid: number
   version: number
   types: number
+  versions: number
   leaseMs: number
   startedAt: number
   beatAt: number
@@ -74,11 +77,13 @@ export type OutboxWorkerCountAggregateOutputType = {
 
 export type OutboxWorkerAvgAggregateInputType = {
   pid?: true
+  versions?: true
   leaseMs?: true
 }
 
 export type OutboxWorkerSumAggregateInputType = {
   pid?: true
+  versions?: true
   leaseMs?: true
 }
 
@@ -110,6 +115,7 @@ export type OutboxWorkerCountAggregateInputType = {
   pid?: true
   version?: true
   types?: true
+  versions?: true
   leaseMs?: true
   startedAt?: true
   beatAt?: true
@@ -209,6 +215,7 @@ export type OutboxWorkerGroupByOutputType = {
   pid: number
   version: string
   types: string[]
+  versions: number[]
   leaseMs: number
   startedAt: Date
   beatAt: Date
@@ -244,10 +251,12 @@ export type OutboxWorkerWhereInput = {
   pid?: Prisma.IntFilter<"OutboxWorker"> | number
   version?: Prisma.StringFilter<"OutboxWorker"> | string
   types?: Prisma.StringNullableListFilter<"OutboxWorker">
+  versions?: Prisma.IntNullableListFilter<"OutboxWorker">
   leaseMs?: Prisma.IntFilter<"OutboxWorker"> | number
   startedAt?: Prisma.DateTimeFilter<"OutboxWorker"> | Date | string
   beatAt?: Prisma.DateTimeFilter<"OutboxWorker"> | Date | string
   listening?: Prisma.BoolFilter<"OutboxWorker"> | boolean
+  locks?: Prisma.OutboxLockListRelationFilter
 }
 
 export type OutboxWorkerOrderByWithRelationInput = {
@@ -256,10 +265,12 @@ export type OutboxWorkerOrderByWithRelationInput = {
   pid?: Prisma.SortOrder
   version?: Prisma.SortOrder
   types?: Prisma.SortOrder
+  versions?: Prisma.SortOrder
   leaseMs?: Prisma.SortOrder
   startedAt?: Prisma.SortOrder
   beatAt?: Prisma.SortOrder
   listening?: Prisma.SortOrder
+  locks?: Prisma.OutboxLockOrderByRelationAggregateInput
 }
 
 export type OutboxWorkerWhereUniqueInput = Prisma.AtLeast<{
@@ -271,10 +282,12 @@ export type OutboxWorkerWhereUniqueInput = Prisma.AtLeast<{
   pid?: Prisma.IntFilter<"OutboxWorker"> | number
   version?: Prisma.StringFilter<"OutboxWorker"> | string
   types?: Prisma.StringNullableListFilter<"OutboxWorker">
+  versions?: Prisma.IntNullableListFilter<"OutboxWorker">
   leaseMs?: Prisma.IntFilter<"OutboxWorker"> | number
   startedAt?: Prisma.DateTimeFilter<"OutboxWorker"> | Date | string
   beatAt?: Prisma.DateTimeFilter<"OutboxWorker"> | Date | string
   listening?: Prisma.BoolFilter<"OutboxWorker"> | boolean
+  locks?: Prisma.OutboxLockListRelationFilter
 }, "id">
 
 export type OutboxWorkerOrderByWithAggregationInput = {
@@ -283,6 +296,7 @@ export type OutboxWorkerOrderByWithAggregationInput = {
   pid?: Prisma.SortOrder
   version?: Prisma.SortOrder
   types?: Prisma.SortOrder
+  versions?: Prisma.SortOrder
   leaseMs?: Prisma.SortOrder
   startedAt?: Prisma.SortOrder
   beatAt?: Prisma.SortOrder
@@ -303,6 +317,7 @@ export type OutboxWorkerScalarWhereWithAggregatesInput = {
   pid?: Prisma.IntWithAggregatesFilter<"OutboxWorker"> | number
   version?: Prisma.StringWithAggregatesFilter<"OutboxWorker"> | string
   types?: Prisma.StringNullableListFilter<"OutboxWorker">
+  versions?: Prisma.IntNullableListFilter<"OutboxWorker">
   leaseMs?: Prisma.IntWithAggregatesFilter<"OutboxWorker"> | number
   startedAt?: Prisma.DateTimeWithAggregatesFilter<"OutboxWorker"> | Date | string
   beatAt?: Prisma.DateTimeWithAggregatesFilter<"OutboxWorker"> | Date | string
@@ -315,10 +330,12 @@ export type OutboxWorkerCreateInput = {
   pid: number
   version: string
   types?: Prisma.OutboxWorkerCreatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerCreateversionsInput | number[]
   leaseMs: number
   startedAt?: Date | string
   beatAt?: Date | string
   listening?: boolean
+  locks?: Prisma.OutboxLockCreateNestedManyWithoutHolderInput
 }
 
 export type OutboxWorkerUncheckedCreateInput = {
@@ -327,10 +344,12 @@ export type OutboxWorkerUncheckedCreateInput = {
   pid: number
   version: string
   types?: Prisma.OutboxWorkerCreatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerCreateversionsInput | number[]
   leaseMs: number
   startedAt?: Date | string
   beatAt?: Date | string
   listening?: boolean
+  locks?: Prisma.OutboxLockUncheckedCreateNestedManyWithoutHolderInput
 }
 
 export type OutboxWorkerUpdateInput = {
@@ -339,10 +358,12 @@ export type OutboxWorkerUpdateInput = {
   pid?: Prisma.IntFieldUpdateOperationsInput | number
   version?: Prisma.StringFieldUpdateOperationsInput | string
   types?: Prisma.OutboxWorkerUpdatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerUpdateversionsInput | number[]
   leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
   startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   listening?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  locks?: Prisma.OutboxLockUpdateManyWithoutHolderNestedInput
 }
 
 export type OutboxWorkerUncheckedUpdateInput = {
@@ -351,10 +372,12 @@ export type OutboxWorkerUncheckedUpdateInput = {
   pid?: Prisma.IntFieldUpdateOperationsInput | number
   version?: Prisma.StringFieldUpdateOperationsInput | string
   types?: Prisma.OutboxWorkerUpdatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerUpdateversionsInput | number[]
   leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
   startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   listening?: Prisma.BoolFieldUpdateOperationsInput | boolean
+  locks?: Prisma.OutboxLockUncheckedUpdateManyWithoutHolderNestedInput
 }
 
 export type OutboxWorkerCreateManyInput = {
@@ -363,6 +386,7 @@ export type OutboxWorkerCreateManyInput = {
   pid: number
   version: string
   types?: Prisma.OutboxWorkerCreatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerCreateversionsInput | number[]
   leaseMs: number
   startedAt?: Date | string
   beatAt?: Date | string
@@ -375,6 +399,7 @@ export type OutboxWorkerUpdateManyMutationInput = {
   pid?: Prisma.IntFieldUpdateOperationsInput | number
   version?: Prisma.StringFieldUpdateOperationsInput | string
   types?: Prisma.OutboxWorkerUpdatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerUpdateversionsInput | number[]
   leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
   startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
@@ -387,17 +412,18 @@ export type OutboxWorkerUncheckedUpdateManyInput = {
   pid?: Prisma.IntFieldUpdateOperationsInput | number
   version?: Prisma.StringFieldUpdateOperationsInput | string
   types?: Prisma.OutboxWorkerUpdatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerUpdateversionsInput | number[]
   leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
   startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   listening?: Prisma.BoolFieldUpdateOperationsInput | boolean
 }
 
-export type StringNullableListFilter<$PrismaModel = never> = {
-  equals?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel> | null
-  has?: string | Prisma.StringFieldRefInput<$PrismaModel> | null
-  hasEvery?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
-  hasSome?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel>
+export type IntNullableListFilter<$PrismaModel = never> = {
+  equals?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel> | null
+  has?: number | Prisma.IntFieldRefInput<$PrismaModel> | null
+  hasEvery?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel>
+  hasSome?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel>
   isEmpty?: boolean
 }
 
@@ -407,6 +433,7 @@ export type OutboxWorkerCountOrderByAggregateInput = {
   pid?: Prisma.SortOrder
   version?: Prisma.SortOrder
   types?: Prisma.SortOrder
+  versions?: Prisma.SortOrder
   leaseMs?: Prisma.SortOrder
   startedAt?: Prisma.SortOrder
   beatAt?: Prisma.SortOrder
@@ -415,6 +442,7 @@ export type OutboxWorkerCountOrderByAggregateInput = {
 
 export type OutboxWorkerAvgOrderByAggregateInput = {
   pid?: Prisma.SortOrder
+  versions?: Prisma.SortOrder
   leaseMs?: Prisma.SortOrder
 }
 
@@ -442,11 +470,21 @@ export type OutboxWorkerMinOrderByAggregateInput = {
 
 export type OutboxWorkerSumOrderByAggregateInput = {
   pid?: Prisma.SortOrder
+  versions?: Prisma.SortOrder
   leaseMs?: Prisma.SortOrder
+}
+
+export type OutboxWorkerScalarRelationFilter = {
+  is?: Prisma.OutboxWorkerWhereInput
+  isNot?: Prisma.OutboxWorkerWhereInput
 }
 
 export type OutboxWorkerCreatetypesInput = {
   set: string[]
+}
+
+export type OutboxWorkerCreateversionsInput = {
+  set: number[]
 }
 
 export type OutboxWorkerUpdatetypesInput = {
@@ -454,6 +492,122 @@ export type OutboxWorkerUpdatetypesInput = {
   push?: string | string[]
 }
 
+export type OutboxWorkerUpdateversionsInput = {
+  set?: number[]
+  push?: number | number[]
+}
+
+export type OutboxWorkerCreateNestedOneWithoutLocksInput = {
+  create?: Prisma.XOR<Prisma.OutboxWorkerCreateWithoutLocksInput, Prisma.OutboxWorkerUncheckedCreateWithoutLocksInput>
+  connectOrCreate?: Prisma.OutboxWorkerCreateOrConnectWithoutLocksInput
+  connect?: Prisma.OutboxWorkerWhereUniqueInput
+}
+
+export type OutboxWorkerUpdateOneRequiredWithoutLocksNestedInput = {
+  create?: Prisma.XOR<Prisma.OutboxWorkerCreateWithoutLocksInput, Prisma.OutboxWorkerUncheckedCreateWithoutLocksInput>
+  connectOrCreate?: Prisma.OutboxWorkerCreateOrConnectWithoutLocksInput
+  upsert?: Prisma.OutboxWorkerUpsertWithoutLocksInput
+  connect?: Prisma.OutboxWorkerWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.OutboxWorkerUpdateToOneWithWhereWithoutLocksInput, Prisma.OutboxWorkerUpdateWithoutLocksInput>, Prisma.OutboxWorkerUncheckedUpdateWithoutLocksInput>
+}
+
+export type OutboxWorkerCreateWithoutLocksInput = {
+  id: string
+  host: string
+  pid: number
+  version: string
+  types?: Prisma.OutboxWorkerCreatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerCreateversionsInput | number[]
+  leaseMs: number
+  startedAt?: Date | string
+  beatAt?: Date | string
+  listening?: boolean
+}
+
+export type OutboxWorkerUncheckedCreateWithoutLocksInput = {
+  id: string
+  host: string
+  pid: number
+  version: string
+  types?: Prisma.OutboxWorkerCreatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerCreateversionsInput | number[]
+  leaseMs: number
+  startedAt?: Date | string
+  beatAt?: Date | string
+  listening?: boolean
+}
+
+export type OutboxWorkerCreateOrConnectWithoutLocksInput = {
+  where: Prisma.OutboxWorkerWhereUniqueInput
+  create: Prisma.XOR<Prisma.OutboxWorkerCreateWithoutLocksInput, Prisma.OutboxWorkerUncheckedCreateWithoutLocksInput>
+}
+
+export type OutboxWorkerUpsertWithoutLocksInput = {
+  update: Prisma.XOR<Prisma.OutboxWorkerUpdateWithoutLocksInput, Prisma.OutboxWorkerUncheckedUpdateWithoutLocksInput>
+  create: Prisma.XOR<Prisma.OutboxWorkerCreateWithoutLocksInput, Prisma.OutboxWorkerUncheckedCreateWithoutLocksInput>
+  where?: Prisma.OutboxWorkerWhereInput
+}
+
+export type OutboxWorkerUpdateToOneWithWhereWithoutLocksInput = {
+  where?: Prisma.OutboxWorkerWhereInput
+  data: Prisma.XOR<Prisma.OutboxWorkerUpdateWithoutLocksInput, Prisma.OutboxWorkerUncheckedUpdateWithoutLocksInput>
+}
+
+export type OutboxWorkerUpdateWithoutLocksInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  host?: Prisma.StringFieldUpdateOperationsInput | string
+  pid?: Prisma.IntFieldUpdateOperationsInput | number
+  version?: Prisma.StringFieldUpdateOperationsInput | string
+  types?: Prisma.OutboxWorkerUpdatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerUpdateversionsInput | number[]
+  leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
+  startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  listening?: Prisma.BoolFieldUpdateOperationsInput | boolean
+}
+
+export type OutboxWorkerUncheckedUpdateWithoutLocksInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  host?: Prisma.StringFieldUpdateOperationsInput | string
+  pid?: Prisma.IntFieldUpdateOperationsInput | number
+  version?: Prisma.StringFieldUpdateOperationsInput | string
+  types?: Prisma.OutboxWorkerUpdatetypesInput | string[]
+  versions?: Prisma.OutboxWorkerUpdateversionsInput | number[]
+  leaseMs?: Prisma.IntFieldUpdateOperationsInput | number
+  startedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  beatAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  listening?: Prisma.BoolFieldUpdateOperationsInput | boolean
+}
+
+
+/**
+ * Count Type OutboxWorkerCountOutputType
+ */
+
+export type OutboxWorkerCountOutputType = {
+  locks: number
+}
+
+export type OutboxWorkerCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  locks?: boolean | OutboxWorkerCountOutputTypeCountLocksArgs
+}
+
+/**
+ * OutboxWorkerCountOutputType without action
+ */
+export type OutboxWorkerCountOutputTypeDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the OutboxWorkerCountOutputType
+   */
+  select?: Prisma.OutboxWorkerCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * OutboxWorkerCountOutputType without action
+ */
+export type OutboxWorkerCountOutputTypeCountLocksArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.OutboxLockWhereInput
+}
 
 
 export type OutboxWorkerSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -462,10 +616,13 @@ export type OutboxWorkerSelect<ExtArgs extends runtime.Types.Extensions.Internal
   pid?: boolean
   version?: boolean
   types?: boolean
+  versions?: boolean
   leaseMs?: boolean
   startedAt?: boolean
   beatAt?: boolean
   listening?: boolean
+  locks?: boolean | Prisma.OutboxWorker$locksArgs<ExtArgs>
+  _count?: boolean | Prisma.OutboxWorkerCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["outboxWorker"]>
 
 export type OutboxWorkerSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -474,6 +631,7 @@ export type OutboxWorkerSelectCreateManyAndReturn<ExtArgs extends runtime.Types.
   pid?: boolean
   version?: boolean
   types?: boolean
+  versions?: boolean
   leaseMs?: boolean
   startedAt?: boolean
   beatAt?: boolean
@@ -486,6 +644,7 @@ export type OutboxWorkerSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.
   pid?: boolean
   version?: boolean
   types?: boolean
+  versions?: boolean
   leaseMs?: boolean
   startedAt?: boolean
   beatAt?: boolean
@@ -498,23 +657,33 @@ export type OutboxWorkerSelectScalar = {
   pid?: boolean
   version?: boolean
   types?: boolean
+  versions?: boolean
   leaseMs?: boolean
   startedAt?: boolean
   beatAt?: boolean
   listening?: boolean
 }
 
-export type OutboxWorkerOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "host" | "pid" | "version" | "types" | "leaseMs" | "startedAt" | "beatAt" | "listening", ExtArgs["result"]["outboxWorker"]>
+export type OutboxWorkerOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "host" | "pid" | "version" | "types" | "versions" | "leaseMs" | "startedAt" | "beatAt" | "listening", ExtArgs["result"]["outboxWorker"]>
+export type OutboxWorkerInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  locks?: boolean | Prisma.OutboxWorker$locksArgs<ExtArgs>
+  _count?: boolean | Prisma.OutboxWorkerCountOutputTypeDefaultArgs<ExtArgs>
+}
+export type OutboxWorkerIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
+export type OutboxWorkerIncludeUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {}
 
 export type $OutboxWorkerPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "OutboxWorker"
-  objects: {}
+  objects: {
+    locks: Prisma.$OutboxLockPayload<ExtArgs>[]
+  }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
     host: string
     pid: number
     version: string
     types: string[]
+    versions: number[]
     leaseMs: number
     startedAt: Date
     beatAt: Date
@@ -913,6 +1082,7 @@ readonly fields: OutboxWorkerFieldRefs;
  */
 export interface Prisma__OutboxWorkerClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
+  locks<T extends Prisma.OutboxWorker$locksArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.OutboxWorker$locksArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$OutboxLockPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -947,6 +1117,7 @@ export interface OutboxWorkerFieldRefs {
   readonly pid: Prisma.FieldRef<"OutboxWorker", 'Int'>
   readonly version: Prisma.FieldRef<"OutboxWorker", 'String'>
   readonly types: Prisma.FieldRef<"OutboxWorker", 'String[]'>
+  readonly versions: Prisma.FieldRef<"OutboxWorker", 'Int[]'>
   readonly leaseMs: Prisma.FieldRef<"OutboxWorker", 'Int'>
   readonly startedAt: Prisma.FieldRef<"OutboxWorker", 'DateTime'>
   readonly beatAt: Prisma.FieldRef<"OutboxWorker", 'DateTime'>
@@ -968,6 +1139,10 @@ export type OutboxWorkerFindUniqueArgs<ExtArgs extends runtime.Types.Extensions.
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
+  /**
    * Filter, which OutboxWorker to fetch.
    */
   where: Prisma.OutboxWorkerWhereUniqueInput
@@ -986,6 +1161,10 @@ export type OutboxWorkerFindUniqueOrThrowArgs<ExtArgs extends runtime.Types.Exte
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
+  /**
    * Filter, which OutboxWorker to fetch.
    */
   where: Prisma.OutboxWorkerWhereUniqueInput
@@ -1003,6 +1182,10 @@ export type OutboxWorkerFindFirstArgs<ExtArgs extends runtime.Types.Extensions.I
    * Omit specific fields from the OutboxWorker
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
   /**
    * Filter, which OutboxWorker to fetch.
    */
@@ -1052,6 +1235,10 @@ export type OutboxWorkerFindFirstOrThrowArgs<ExtArgs extends runtime.Types.Exten
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
+  /**
    * Filter, which OutboxWorker to fetch.
    */
   where?: Prisma.OutboxWorkerWhereInput
@@ -1099,6 +1286,10 @@ export type OutboxWorkerFindManyArgs<ExtArgs extends runtime.Types.Extensions.In
    * Omit specific fields from the OutboxWorker
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
   /**
    * Filter, which OutboxWorkers to fetch.
    */
@@ -1148,6 +1339,10 @@ export type OutboxWorkerCreateArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
+  /**
    * The data needed to create a OutboxWorker.
    */
   data: Prisma.XOR<Prisma.OutboxWorkerCreateInput, Prisma.OutboxWorkerUncheckedCreateInput>
@@ -1195,6 +1390,10 @@ export type OutboxWorkerUpdateArgs<ExtArgs extends runtime.Types.Extensions.Inte
    * Omit specific fields from the OutboxWorker
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
   /**
    * The data needed to update a OutboxWorker.
    */
@@ -1262,6 +1461,10 @@ export type OutboxWorkerUpsertArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
+  /**
    * The filter to search for the OutboxWorker to update in case it exists.
    */
   where: Prisma.OutboxWorkerWhereUniqueInput
@@ -1288,6 +1491,10 @@ export type OutboxWorkerDeleteArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
   /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
+  /**
    * Filter which OutboxWorker to delete.
    */
   where: Prisma.OutboxWorkerWhereUniqueInput
@@ -1308,6 +1515,30 @@ export type OutboxWorkerDeleteManyArgs<ExtArgs extends runtime.Types.Extensions.
 }
 
 /**
+ * OutboxWorker.locks
+ */
+export type OutboxWorker$locksArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the OutboxLock
+   */
+  select?: Prisma.OutboxLockSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the OutboxLock
+   */
+  omit?: Prisma.OutboxLockOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxLockInclude<ExtArgs> | null
+  where?: Prisma.OutboxLockWhereInput
+  orderBy?: Prisma.OutboxLockOrderByWithRelationInput | Prisma.OutboxLockOrderByWithRelationInput[]
+  cursor?: Prisma.OutboxLockWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.OutboxLockScalarFieldEnum | Prisma.OutboxLockScalarFieldEnum[]
+}
+
+/**
  * OutboxWorker without action
  */
 export type OutboxWorkerDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1319,4 +1550,8 @@ export type OutboxWorkerDefaultArgs<ExtArgs extends runtime.Types.Extensions.Int
    * Omit specific fields from the OutboxWorker
    */
   omit?: Prisma.OutboxWorkerOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.OutboxWorkerInclude<ExtArgs> | null
 }

@@ -1,7 +1,7 @@
 // The closed grammar of aggregate and groupBy: what may be counted, summed and averaged, and conditions on groups.
 
-import type { FieldName, Kind } from "./fields.ts";
-import { fieldNames, fields, fieldsOf } from "./fields.ts";
+import type { FieldName, ScalarKind } from "./fields.ts";
+import { fieldNames, fields, fieldsOf, isScalar } from "./fields.ts";
 import { refuse } from "./refuse.ts";
 import type { JsonObject } from "./values.ts";
 import { expectBoolean, expectEntries, expectObject } from "./values.ts";
@@ -31,13 +31,13 @@ export function flags(value: unknown, path: string, known: readonly string[]): J
   return Object.fromEntries(parsed);
 }
 
-const havingNames = fieldNames.filter((name) => fields[name].kind !== "json");
+const havingNames = fieldNames.filter((name) => isScalar(fields[name].kind));
 
 /** Conditions on groups: a field of `by` compared as in `where`, or an aggregate: `{"id":{"_count":{"gt":100}}}`. */
 export function parseHaving(value: unknown, path: string, by: readonly string[]): JsonObject {
   return parseConditions(value, path, havingNames, (name, condition, here) => {
     const { kind, nullable } = fields[name];
-    if (kind === "json") return refuse(`Expected ${path} to name no JSON field, got ${name}.`);
+    if (!isScalar(kind)) return refuse(`Expected ${path} to name a field that can be compared, got ${name}.`);
     const given = typeof condition === "object" && condition !== null ? Object.entries(expectObject(condition, here)) : [];
     const aggregated = given.filter(([key]) => isAggregate(key));
     if (aggregated.length < Math.max(given.length, 1)) {
@@ -56,11 +56,11 @@ function parseGroupFilter(aggregate: AggregateName, name: FieldName, filter: unk
 }
 
 /** The kind of value that an aggregate of a field has. */
-function aggregateKind(aggregate: AggregateName, name: FieldName, path: string): Exclude<Kind, "json"> | "number" {
+function aggregateKind(aggregate: AggregateName, name: FieldName, path: string): ScalarKind | "number" {
   const { kind } = fields[name];
   if (aggregate === "_count") return "integer";
   const known = aggregate === "_sum" || aggregate === "_avg" ? numeric : comparable;
-  if (!known.includes(name) || kind === "json") return refuse(`Expected ${path} to be on one of ${known.join(", ")}, got ${name}.`);
+  if (!known.includes(name) || !isScalar(kind)) return refuse(`Expected ${path} to be on one of ${known.join(", ")}, got ${name}.`);
   if (aggregate === "_avg") return "number";
   return aggregate === "_sum" && kind === "smallint" ? "integer" : kind;
 }

@@ -56,10 +56,10 @@ async function applyOnce(prisma: PrismaClient, mutation: Mutation, { checkCount,
     if (selected === 0) return 0;
     // Before: a refusal then costs no write. After: between two statements jobs come and go.
     checkCount(selected);
-    const { count } = await change(tx, mutation, where);
+    const { count, changed } = await change(tx, mutation, where);
     checkCount(count);
     if (count === 0) return 0;
-    await tx.outboxAction.create({
+    const action = await tx.outboxAction.create({
       data: {
         actor,
         action: `db outbox ${mutation.operation}`,
@@ -69,16 +69,19 @@ async function applyOnce(prisma: PrismaClient, mutation: Mutation, { checkCount,
         reason,
       },
     });
+    // For the timeline of each; what was deleted has none any more.
+    if (changed.length > 0) await tx.$executeRaw`insert into outbox_action_job (job_id, action_id) select unnest(${changed}::text[])::uuid, ${action.id}`;
     return count;
   });
 }
 
-async function change(tx: Prisma.TransactionClient, mutation: Mutation, where: Prisma.OutboxWhereInput): Promise<{ count: number }> {
-  if (mutation.change === null) return tx.outbox.deleteMany({ where });
+async function change(tx: Prisma.TransactionClient, mutation: Mutation, where: Prisma.OutboxWhereInput): Promise<{ count: number; changed: string[] }> {
+  if (mutation.change === null) return { ...(await tx.outbox.deleteMany({ where })), changed: [] };
   // Times on jobs are by the database's clock. In one statement with the change, it is the same for every job.
   const [clock] = await tx.$queryRaw<{ now: Date }[]>`select clock_timestamp() as now`;
   if (clock === undefined) throw new TypeError("Expected the database's time, got no row");
   // What has ended carries when; the trigger outbox_reopen takes that away again from what is set back to pending.
   const finished = mutation.change.status === "cancelled" ? { finishedAt: clock.now } : {};
-  return tx.outbox.updateMany({ where, data: { ...mutation.change, ...finished, updatedAt: clock.now } });
+  const changed = await tx.outbox.updateManyAndReturn({ where, data: { ...mutation.change, ...finished, updatedAt: clock.now }, select: { id: true } });
+  return { count: changed.length, changed: changed.map(({ id }) => id) };
 }

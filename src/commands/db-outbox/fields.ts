@@ -3,7 +3,9 @@
 
 import type { OutboxModel } from "../../../generated/prisma/models.ts";
 
-export type Kind = "uuid" | "text" | "status" | "integer" | "smallint" | "bigint" | "boolean" | "time" | "json";
+export type ScalarKind = "uuid" | "text" | "status" | "integer" | "smallint" | "bigint" | "boolean" | "time";
+/** Fields of the last two are filtered in ways of their own, and not aggregated. */
+export type Kind = ScalarKind | "json" | "texts";
 
 interface Field {
   readonly kind: Kind;
@@ -44,11 +46,16 @@ export const fields = {
   progress: nullable("smallint"),
   progressNote: nullable("text"),
   checkpoint: nullable("json"),
+  tags: required("texts"),
 } as const satisfies Record<keyof OutboxModel, Field>;
 
 export type FieldName = keyof typeof fields;
 
 export const fieldNames = Object.keys(fields) as FieldName[]; // the keys of a literal are exactly its names
+
+export function isScalar(kind: Kind): kind is ScalarKind {
+  return kind !== "json" && kind !== "texts";
+}
 
 export function fieldsOf(...kinds: readonly Kind[]): FieldName[] {
   return fieldNames.filter((name) => kinds.includes(fields[name].kind));

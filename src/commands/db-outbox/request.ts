@@ -13,7 +13,7 @@ import { parseWhere } from "./where.ts";
 
 export const reads = ["findMany", "findFirst", "findUnique", "count", "aggregate", "groupBy"] as const;
 export const mutations = ["deleteMany", "updateMany"] as const;
-const operations = [...reads, ...mutations] as const;
+export const operations = [...reads, ...mutations] as const;
 type Operation = (typeof operations)[number];
 
 export const maxTake = 10_000;

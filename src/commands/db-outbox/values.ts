@@ -75,6 +75,8 @@ export function expectKind(kind: Kind | "number", value: unknown, path: string):
       return expectBoolean(value, path);
     case "time":
       return expectTime(value, path);
+    case "texts":
+      return expectList(value, path, expectText);
     case "json":
       return value === null ? refuse(`Expected ${path} to be a JSON value other than null: null cannot be asked for here.`) : value;
   }

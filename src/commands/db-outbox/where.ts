@@ -1,8 +1,8 @@
 // The closed grammar of filters: `where` with the fields of a job, operators by kind, AND, OR and NOT. Nothing else.
 // Every condition says something: {}, [] and "" are refused, because they would quietly match everything or nothing.
 
-import type { FieldName, Kind } from "./fields.ts";
-import { fieldNames, fields } from "./fields.ts";
+import type { FieldName, ScalarKind } from "./fields.ts";
+import { fieldNames, fields, isScalar } from "./fields.ts";
 import { refuse } from "./refuse.ts";
 import type { JsonObject } from "./values.ts";
 import { expectEntries, expectKind, expectList, expectName, expectObject, expectText } from "./values.ts";
@@ -12,18 +12,17 @@ const order = ["lt", "lte", "gt", "gte"] as const;
 const search = ["contains", "startsWith", "endsWith"] as const;
 const jsonSearch = ["string_contains", "string_starts_with", "string_ends_with"] as const;
 const jsonOperators = ["path", "equals", ...jsonSearch, "array_contains"] as const;
+const listOperators = ["has", "hasSome", "hasEvery"] as const;
 type Operator = (typeof equality)[number] | (typeof order)[number] | (typeof search)[number] | "mode";
 
-/** The operators that a kind of field has. A JSON field has `jsonOperators`. */
-function operatorsOf(kind: Kind | "number"): readonly Operator[] {
+/** The operators that a kind of field has. JSON and lists have their own, above. */
+function operatorsOf(kind: ScalarKind | "number"): readonly Operator[] {
   switch (kind) {
     case "text":
     case "status":
       return [...equality, ...order, ...search, "mode"];
     case "boolean":
       return ["equals", "not"];
-    case "json":
-      return [];
     case "uuid":
     case "integer":
     case "smallint":
@@ -59,11 +58,12 @@ export function parseConditions<Name extends string>(
 
 function parseField(name: FieldName, condition: unknown, path: string): unknown {
   const { kind, nullable } = fields[name];
-  return kind === "json" ? parseJsonFilter(condition, path) : parseScalarFilter(kind, nullable, condition, path);
+  if (isScalar(kind)) return parseScalarFilter(kind, nullable, condition, path);
+  return kind === "json" ? parseJsonFilter(condition, path) : parseListFilter(condition, path);
 }
 
 /** A bare value, or an object of operators. */
-export function parseScalarFilter(kind: Exclude<Kind, "json"> | "number", nullable: boolean, condition: unknown, path: string): unknown {
+export function parseScalarFilter(kind: ScalarKind | "number", nullable: boolean, condition: unknown, path: string): unknown {
   const one = (value: unknown, valuePath: string): unknown => {
     if (value === null) return nullable ? null : refuse(`Expected ${valuePath} to be a value, got null: the field is never null.`);
     return expectKind(kind, value, valuePath);
@@ -127,6 +127,11 @@ function parseJsonFilter(condition: unknown, path: string): JsonObject {
     }
   });
   return Object.fromEntries(parsed);
+}
+
+function parseListFilter(condition: unknown, path: string): JsonObject {
+  const given = expectEntries(condition, path, "operator", listOperators);
+  return Object.fromEntries(given.map(([operator, value]) => [operator, operator === "has" ? expectText(value, `${path}.has`) : expectKind("texts", value, `${path}.${operator}`)]));
 }
 
 function pattern(value: unknown, path: string): string {

@@ -2,6 +2,8 @@
 // Cells come in as safe text; see service/visible.ts.
 
 import { cut, displayWidth } from "../../service/visible.ts";
+import type { Paint } from "./colors.ts";
+import { plain } from "./colors.ts";
 
 export interface TableColumn {
   readonly name: string;
@@ -15,14 +17,14 @@ const rigidWidth = 36;
 const flexibleMinimum = 16;
 
 /** The table's lines without a newline at their end, and the names of the columns that there was no room for. */
-export function tableLines(columns: readonly TableColumn[], width: number): { lines: string[]; hidden: string[] } {
+export function tableLines(columns: readonly TableColumn[], width: number, paint: Paint = plain): { lines: string[]; hidden: string[] } {
   const { widths, shown } = fit(columns, width);
   const visibleColumns = columns.slice(0, shown);
-  const line = (cellOf: (column: TableColumn) => string): string =>
-    visibleColumns.map((column, index) => pad(cut(cellOf(column), widths[index] ?? 0), widths[index] ?? 0, column.alignRight)).join(gap).trimEnd();
+  const line = (cellOf: (column: TableColumn) => string, painted: (column: TableColumn, text: string) => string): string =>
+    visibleColumns.map((column, index) => pad(cut(cellOf(column), widths[index] ?? 0), widths[index] ?? 0, column.alignRight, (text) => painted(column, text))).join(gap).trimEnd();
   const height = columns[0]?.cells.length ?? 0;
-  const lines = [line((column) => column.name)];
-  for (let row = 0; row < height; row += 1) lines.push(line((column) => column.cells[row] ?? ""));
+  const lines = [line((column) => column.name, (_, text) => paint.head(text))];
+  for (let row = 0; row < height; row += 1) lines.push(line((column) => column.cells[row] ?? "", (column, text) => paint.cell(column.name, column.cells[row] ?? "", text)));
   return { lines, hidden: columns.slice(shown).map((column) => column.name) };
 }
 
@@ -55,7 +57,8 @@ function cellWidth(cell: string, lineWidth: number): number {
   return cell.length > lineWidth * 4 ? Math.max(lineWidth, rigidWidth + 1) : displayWidth(cell);
 }
 
-function pad(text: string, width: number, right: boolean): string {
+/** `painted` adds what takes no width. */
+function pad(text: string, width: number, right: boolean, painted: (text: string) => string): string {
   const fill = " ".repeat(Math.max(width - displayWidth(text), 0));
-  return right ? fill + text : text + fill;
+  return right ? fill + painted(text) : painted(text) + fill;
 }

@@ -53,11 +53,17 @@ export async function resolveEffect(sql: Sql, { jobId, name, happened, result, a
        select name from finished
        union all
        select name from withdrawn
+     ),
+     action as (
+       insert into outbox_action (actor, action, filter, change, count, reason)
+       select $5, 'jobs:resolve', jsonb_build_object('id', $1::uuid, 'effect', name), jsonb_build_object('happened', $3::boolean), 1, $6
+       from resolved
+       returning id
      )
-     insert into outbox_action (actor, action, filter, change, count, reason)
-     select $5, 'effect:resolve', jsonb_build_object('id', $1::uuid, 'effect', name), jsonb_build_object('happened', $3::boolean), 1, $6
-     from resolved
-     returning id`,
+     insert into outbox_action_job (job_id, action_id)
+     select $1, id
+     from action
+     returning action_id`,
     [jobId, name, happened, result, actor, reason],
   );
   return rows.length === 1;

@@ -21,6 +21,8 @@ export interface NewJob {
   readonly dedupe_ms: number | null;
   /** Null: 1. */
   readonly version: number | null;
+  /** As Postgres writes an array: `{"a","b"}`. */
+  readonly tags: string | null;
 }
 
 type Column = keyof NewJob;
@@ -40,6 +42,7 @@ const types: Readonly<Record<Column, string>> = {
   dedupe_key: "text",
   dedupe_ms: "bigint",
   version: "integer",
+  tags: "text[]",
 };
 
 /** Stores all of them, in the order given, and gives back their ids. None has a dedupe key. */

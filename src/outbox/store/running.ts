@@ -37,6 +37,18 @@ export async function writeCheckpoint(sql: Sql, lease: Lease, checkpoint: string
   return rows.length === 1;
 }
 
+/** Of these leases those that hold no longer, with the status that their jobs have now; "gone" for one that was deleted. */
+export async function findTaken(sql: Sql, leases: readonly Lease[]): Promise<Map<string, string>> {
+  const rows = await sql.query(
+    `select held.id, coalesce(outbox.status, 'gone') as status
+     from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as held (id, worker, token)
+     left join outbox on outbox.id = any (array[held.id])
+     where not coalesce(outbox.status = 'processing' and outbox.locked_by = held.worker and outbox.lease_token = held.token, false)`,
+    [leases.map(({ jobId }) => jobId), leases.map(({ worker }) => worker), leases.map(({ token }) => token)],
+  );
+  return new Map(rows.map((row) => [String(row.id), String(row.status)]));
+}
+
 /** An effect as the ledger has it. */
 export interface Effect {
   readonly name: string;

@@ -8,21 +8,23 @@ export interface WorkerIdentity {
   readonly pid: number;
   readonly version: string;
   readonly types: readonly string[];
+  /** The newest version of each type that it knows; null: not known yet. */
+  readonly versions: readonly (number | null)[];
   readonly leaseMs: number;
 }
 
 /** Makes the worker known, before its first claim. */
 export async function registerWorker(sql: Sql, worker: WorkerIdentity): Promise<void> {
   await sql.query(
-    `insert into outbox_worker (id, host, pid, version, types, lease_ms)
-     values ($1, $2, $3, $4, $5, $6)`,
-    [worker.id, worker.host, worker.pid, worker.version, worker.types, worker.leaseMs],
+    `insert into outbox_worker (id, host, pid, version, types, versions, lease_ms)
+     values ($1, $2, $3, $4, $5, $6, $7)`,
+    [worker.id, worker.host, worker.pid, worker.version, worker.types, worker.versions, worker.leaseMs],
   );
 }
 
 /** A sign of life. False: the worker has been buried, and its jobs belong to others. */
-export async function beat(sql: Sql, worker: string): Promise<boolean> {
-  const rows = await sql.query(`update outbox_worker set beat_at = clock_timestamp() where id = $1 returning id`, [worker]);
+export async function beat(sql: Sql, worker: string, versions: readonly (number | null)[]): Promise<boolean> {
+  const rows = await sql.query(`update outbox_worker set beat_at = clock_timestamp(), versions = $2 where id = $1 returning id`, [worker, versions]);
   return rows.length > 0;
 }
 
@@ -49,6 +51,18 @@ export async function buryWorkers(sql: Sql): Promise<{ id: string; host: string;
      returning id, host, pid`,
   );
   return rows as { id: string; host: string; pid: number }[]; // the columns named above
+}
+
+/** The lock goes to this worker, unless another has it. It is given up with the worker's row. */
+export async function takeLock(sql: Sql, name: string, worker: string): Promise<boolean> {
+  const rows = await sql.query(
+    `insert into outbox_lock (name, worker)
+     values ($1, $2)
+     on conflict (name) do nothing
+     returning name`,
+    [name, worker],
+  );
+  return rows.length === 1;
 }
 
 export interface Rescue {

@@ -29,7 +29,7 @@ export default defineConfig({
         case "exit":
           return process.exit(0);
         case "block": {
-          const until = Date.now() + 4000;
+          const until = Date.now() + 8000;
           while (Date.now() < until);
           return;
         }

@@ -23,7 +23,7 @@ const config: runtime.GetPrismaClientConfig = {
       "value": "prisma-client"
     },
     "output": {
-      "value": "/work/main/test/clients/prisma-6/generated/with-outbox",
+      "value": "/postcommit/test/clients/prisma-6/generated/with-outbox",
       "fromEnvVar": null
     },
     "config": {
@@ -41,7 +41,7 @@ const config: runtime.GetPrismaClientConfig = {
       }
     ],
     "previewFeatures": [],
-    "sourceFilePath": "/work/main/test/clients/prisma-6/with-outbox.prisma",
+    "sourceFilePath": "/postcommit/test/clients/prisma-6/with-outbox.prisma",
     "isCustomOutput": true
   },
   "relativePath": "../..",

@@ -23,7 +23,7 @@ const config: runtime.GetPrismaClientConfig = {
       "value": "prisma-client"
     },
     "output": {
-      "value": "/work/main/test/clients/prisma-6/generated/without-outbox",
+      "value": "/postcommit/test/clients/prisma-6/generated/without-outbox",
       "fromEnvVar": null
     },
     "config": {
@@ -41,7 +41,7 @@ const config: runtime.GetPrismaClientConfig = {
       }
     ],
     "previewFeatures": [],
-    "sourceFilePath": "/work/main/test/clients/prisma-6/without-outbox.prisma",
+    "sourceFilePath": "/postcommit/test/clients/prisma-6/without-outbox.prisma",
     "isCustomOutput": true
   },
   "relativePath": "../..",

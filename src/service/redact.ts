@@ -1,7 +1,5 @@
 // What of a job is shown to people: everything except values that look like secrets.
 
-import type { OutputRow } from "../output.ts";
-
 const redacted = "[redacted]";
 
 // Long enough to be recognised inside a longer name: userPassword, x-api-key, stripe_secret.
@@ -10,16 +8,17 @@ const anywhere = /passw|passphrase|secret|token|authorization|credential|cookie|
 const words = new Set(["auth", "bearer", "card", "cvc", "cvv", "iban", "jwt", "otp", "pan", "pin", "pwd", "pass", "session", "ssn", "cnpj", "cpf"]);
 
 /**
- * A row without its secrets. In the JSON fields, payload and result, the value under a name that looks sensitive
+ * A row without its secrets. In the JSON fields, payload, result and checkpoint, the value under a name that looks sensitive
  * (password, secret, token, authorization, api key, card, cvc, iban, ssn, …) becomes "[redacted]", at any depth and in
  * lists too, whatever it is; null stays, because it gives nothing away. All other fields are shown: the engine keeps
  * secrets out of lastError when it writes it.
  */
-export function redactRow(row: OutputRow): OutputRow {
-  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, name === "payload" || name === "result" ? redact(value) : value]));
+export function redactRow(row: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, ["payload", "result", "checkpoint"].includes(name) ? redact(value) : value]));
 }
 
-function redact(value: unknown): unknown {
+/** A JSON value without the values under names that look sensitive. */
+export function redact(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(redact);
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([name, item]: [string, unknown]) => [name, isSensitive(name) && item !== null ? redacted : redact(item)]));
