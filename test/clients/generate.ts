@@ -24,6 +24,7 @@ for (const { folder, command, client } of apps) {
   for (const name of readdirSync(generated, { recursive: true, encoding: "utf8" }).filter((each) => each.endsWith(".ts"))) {
     const path = join(generated, name);
     const code = readFileSync(path, "utf8");
-    writeFileSync(path, code.replaceAll('"@prisma/client/', `"${client}/`));
+    // Prisma 6 writes down where it was run.
+    writeFileSync(path, code.replaceAll('"@prisma/client/', `"${client}/`).replaceAll(`${root}/`, "/postcommit/"));
   }
 }
