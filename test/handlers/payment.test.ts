@@ -1,13 +1,12 @@
 // payment.capture, payment.cancel and payment.refund: what is asked of the provider, what its answers come to, and that
 // nothing is paid twice. Refused settings and payloads are in payment-settings.test.ts.
 
-import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { paymentCancel, paymentCapture, paymentRefund } from "../../src/jobs.ts";
 import { paymentCancelHandler } from "../../src/handlers/payment-cancel.ts";
 import { paymentCaptureHandler } from "../../src/handlers/payment-capture.ts";
 import { paymentRefundHandler } from "../../src/handlers/payment-refund.ts";
-import { root, start } from "../support/cli.ts";
+import { launcher, start } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { barrier, testOutbox } from "../support/outbox.ts";
 import type { LocalServer } from "./local-server.ts";
@@ -125,7 +124,7 @@ describe("what is repeated is done once", () => {
     });
     const { id } = await refund({ amount: 300 });
     const env = { DATABASE_URL: outbox.url, PAYMENT_API_URL: stripe.url, PAYMENT_API_KEY: apiKey, LOG_LEVEL: "debug" };
-    const drain = () => start(process.execPath, ["--import", "tsx", join(root, "cli.ts"), "jobs:drain"], env);
+    const drain = () => start(process.execPath, [launcher, "jobs:drain"], env);
     const killed = drain();
     await arrived.reached;
     killed.child.kill("SIGKILL");

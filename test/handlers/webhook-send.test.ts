@@ -3,7 +3,6 @@
 
 import { randomBytes } from "node:crypto";
 import type { ServerResponse } from "node:http";
-import { join } from "node:path";
 import { Webhook } from "standardwebhooks";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { FinalError } from "../../src/index.ts";
@@ -11,7 +10,7 @@ import type { WebhookPayload } from "../../src/jobs.ts";
 import { webhookSend } from "../../src/jobs.ts";
 import type { WebhookSettings } from "../../src/handlers/webhook-send.ts";
 import { webhookSendHandler } from "../../src/handlers/webhook-send.ts";
-import { root, start } from "../support/cli.ts";
+import { launcher, start } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { barrier, testOutbox } from "../support/outbox.ts";
 import { runHandler } from "../support/run-handler.ts";
@@ -161,7 +160,7 @@ describe("repeated attempts", () => {
     });
     const { id } = await send(server.origin);
     const env = { DATABASE_URL: outbox.url, WEBHOOK_SECRET: `${newSecret} ${secret}`, WEBHOOK_ALLOW_PRIVATE: "true", LOG_LEVEL: "debug" };
-    const drain = () => start(process.execPath, ["--import", "tsx", join(root, "cli.ts"), "jobs:drain"], env);
+    const drain = () => start(process.execPath, [launcher, "jobs:drain"], env);
     const killed = drain();
     await arrived.reached;
     killed.child.kill("SIGKILL");

@@ -1,7 +1,7 @@
 // What survives the end of a process: real children, real signals.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { notificationSend } from "../../src/jobs.ts";
-import { appCli, cli, start, root } from "../support/cli.ts";
+import { appCli, cli, launcher, start } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
 
@@ -59,7 +59,7 @@ it("kill -9 between the notification's write and its completion leaves it once, 
   const { id } = await test.outbox.enqueueAlone(notificationSend, { userId: "ada", type: "greeting", message: "hello" });
   const client = await test.pool.connect();
   await client.query("select pg_advisory_lock(42)");
-  const drain = start(process.execPath, ["--import", "tsx", `${root}/cli.ts`, "jobs:drain"], env);
+  const drain = start(process.execPath, [launcher, "jobs:drain"], env);
   await until("the insert waits", async () => (await test.pool.query("select from pg_stat_activity where wait_event = 'advisory' and datname = current_database()")).rowCount === 1);
   drain.child.kill("SIGKILL");
   await drain.ended;

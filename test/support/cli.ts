@@ -64,8 +64,11 @@ export function start(command: string, args: readonly string[], env: Record<stri
 /** `npm run app:cli …`, typed so. */
 export const npmCli = (args: readonly string[], env: Record<string, string> = {}) => start("npm", ["run", "-s", "app:cli", ...args], env).ended;
 
+/** What `npm run app:cli` runs: the build that global-setup.ts has made, as long as it is fresh. */
+export const launcher = join(root, "scripts/cli.js");
+
 /** The command line without npm. */
-export const cli = (args: readonly string[], env: Record<string, string> = {}) => start(process.execPath, ["--import", "tsx", join(root, "cli.ts"), ...args], env).ended;
+export const cli = (args: readonly string[], env: Record<string, string> = {}) => start(process.execPath, [launcher, ...args], env).ended;
 
 /** The command line over the handlers of test/support/app. */
 export const appCli = (args: readonly string[], env: Record<string, string>) => start(process.execPath, ["--import", "tsx", join(import.meta.dirname, "app/cli.ts"), ...args], env);

@@ -2,10 +2,9 @@
 //   const terminal = start(["jobs:prune", "--older-than", "1h"], { DATABASE_URL });
 //   await terminal.seen("[y/N]");  terminal.type("y\r");  await terminal.ended;
 
-import { join } from "node:path";
 import { spawn } from "@lydell/node-pty";
 import xterm from "@xterm/headless";
-import { root } from "./cli.ts";
+import { launcher, root } from "./cli.ts";
 
 const timeLimitMs = 60_000;
 
@@ -34,10 +33,10 @@ export interface TerminalOptions {
   readonly program?: string;
 }
 
-/** `node --import tsx cli.ts …args` in a terminal; anything that npm or a test runner has put into the environment is left out. */
+/** The command line in a terminal; anything that npm or a test runner has put into the environment is left out. */
 export function start(args: readonly string[], env: Record<string, string> = {}, { columns = 100, rows = 40, cwd = root, program }: TerminalOptions = {}): InTerminal {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|TEST|NODE_|DATABASE_URL|SMTP_URL|LOG_|JOBS_|CI$|NO_COLOR|FORCE_COLOR)/.test(name)));
-  const [file, ...before] = program === undefined ? [process.execPath, "--import", "tsx", join(root, "cli.ts")] : [program];
+  const [file, ...before] = program === undefined ? [process.execPath, launcher] : [program];
   const child = spawn(file, [...before, ...args], { name: env.TERM ?? "xterm-256color", cols: columns, rows, cwd, env: { ...inherited, ...env } });
   const terminal = new xterm.Terminal({ cols: columns, rows, scrollback: 10_000, allowProposedApi: true });
   let written = "";
