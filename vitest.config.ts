@@ -2,8 +2,11 @@
 import { defineConfig } from "vitest/config";
 import { closingLine } from "./test/support/closing-line.ts";
 
-/** "postcommit" is the sources here, not a build that may be old or missing. */
-const conditions = ["postcommit-source", "module", "node", "development|production"]; // and Vite's own
+/**
+ * "postcommit" is the sources here, not a build that may be old or missing. Vite's own are here too, but for "module": that
+ * is for bundlers, Vitest hands these on to Node, and what some packages have under that name (OpenTelemetry) Node cannot load.
+ */
+const conditions = ["postcommit-source", "node", "development|production"];
 
 export default defineConfig({
   resolve: { conditions },

@@ -45,4 +45,6 @@ export type { OutboxConfig } from "./service/config.ts";
 export { defineConfig } from "./service/config.ts";
 export type { AppOutbox, CreateOutboxOptions, PgPool } from "./service/create-outbox.ts";
 export { createOutbox } from "./service/create-outbox.ts";
+export type { Metrics, MetricsOptions } from "./service/metrics/metrics.ts";
+export { createMetrics } from "./service/metrics/metrics.ts";
 export type { InPrismaTransaction, PrismaExtension } from "./service/prisma-extension.ts";

@@ -99,6 +99,11 @@ export type OutboxKeyLock = Prisma.OutboxKeyLockModel
  */
 export type OutboxUnpromoted = Prisma.OutboxUnpromotedModel
 /**
+ * Model OutboxWaiter
+ * Who waits for a job to end, so that its end rings for them (outbox.wait).
+ */
+export type OutboxWaiter = Prisma.OutboxWaiterModel
+/**
  * Model Notification
  * The in-app inbox, filled by notification.send: one row for one job, exactly once.
  */

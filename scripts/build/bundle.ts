@@ -37,6 +37,7 @@ export async function bundle(root: string, { forApps }: { readonly forApps: bool
       fresh: "src/service/build-record.ts",
       index: "src/index.ts",
       jobs: "src/jobs.ts",
+      http: "src/http.ts",
       testing: "src/testing/index.ts",
       ...(existsSync(config) && { [configEntry]: config }),
     },

@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 
-const entries = ["index.d.ts", "jobs.d.ts", "testing/index.d.ts"];
+const entries = ["index.d.ts", "jobs.d.ts", "http.d.ts", "testing/index.d.ts"];
 
 export async function declare(root: string, folder: string): Promise<void> {
   const making = await mkdtemp(`${folder}-`);

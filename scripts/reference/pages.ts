@@ -6,6 +6,8 @@ import { createContext } from "../../src/commands/context.ts";
 import { createProgram } from "../../src/commands/index.ts";
 import { addOthers } from "../../src/commands/others.ts";
 import { cliPage } from "./cli.ts";
+import { httpPage } from "./http.ts";
+import { metricsPage } from "./metrics.ts";
 import { settingsPage } from "./settings.ts";
 
 const folder = join(dirname(dirname(import.meta.dirname)), "docs/reference");
@@ -18,6 +20,8 @@ export async function referencePages(): Promise<Map<string, string>> {
   const settings = join(folder, "settings.md");
   return new Map([
     [join(folder, "cli.md"), cliPage(program())],
+    [join(folder, "http.md"), await httpPage()],
+    [join(folder, "metrics.md"), metricsPage()],
     [settings, settingsPage(await readFile(settings, "utf8"), program())],
   ]);
 }

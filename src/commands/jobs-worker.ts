@@ -1,7 +1,9 @@
 // jobs:worker: runs what is due, and goes on until it is stopped.
 
 import type { Command } from "commander";
+import { typeOf } from "../outbox/registry.ts";
 import type { Worker } from "../outbox/worker.ts";
+import type { Service } from "../service/service.ts";
 import { version } from "../service/version.ts";
 import type { CommandContext } from "./context.ts";
 import { duration, port } from "./flags.ts";
@@ -24,7 +26,7 @@ export function jobsWorker(program: Command, context: CommandContext): void {
   addRunFlags(program.command("jobs:worker").description("run what is due, until stopped"))
     .option("--poll <time>", "how often to look for due jobs while no enqueue rings", duration, 1000)
     .option("--idle-timeout <time>", "end when there has been nothing to do for so long", duration)
-    .option("--probe-port <port>", "answer /health (alive) and /health/ready (reaches the database) over HTTP; 0 takes a free port", port)
+    .option("--probe-port <port>", "answer /health (alive), /health/ready (reaches the database) and /metrics over HTTP; 0 takes a free port", port)
     .option("--probe-host <address>", "on which address", "127.0.0.1")
     .addHelpText("before", "Examples:\n  npm run start:worker\n  npm run app:cli jobs:worker\n  npm run app:cli -- jobs:worker --type email.send,webhook.send --concurrency 5\n")
     .addHelpText("after", "\nSIGTERM or SIGINT: claims no more, lets running jobs finish within --drain-timeout, gives the rest back, exits 0.\nA second signal ends it at once (143, 130); what was running is rescued by others.\nThe log goes to stderr, as JSON lines off a terminal (LOG_LEVEL, LOG_FORMAT), with a sign of life every 30 s.\nExit codes: 0 stopped by a first signal, or by --idle-timeout, 2 usage, 78 configuration, 130 and 143 a second signal. While the database is away it waits.")
@@ -44,8 +46,8 @@ export function jobsWorker(program: Command, context: CommandContext): void {
         });
         const stopping = () => void worker.stop();
         stop.addEventListener("abort", stopping, { once: true });
-        const probes = flags.probePort === undefined ? null : await listen(await probesOf(worker), { host: flags.probeHost, port: flags.probePort });
-        if (probes !== null) await note(context.io, flags, `Probes on ${probes.url}/health and ${probes.url}/health/ready.`);
+        const probes = flags.probePort === undefined ? null : await listen(await probesOf(worker, service, flags.type), { host: flags.probeHost, port: flags.probePort });
+        if (probes !== null) await note(context.io, flags, `Probes on ${probes.url}/health and ${probes.url}/health/ready, metrics on ${probes.url}/metrics.`);
         log.write("info", { event: "worker_started", version, pid: process.pid }, `postcommit ${version} worker started, pid ${process.pid}`);
         if (stop.aborted) stopping();
         try {
@@ -59,13 +61,17 @@ export function jobsWorker(program: Command, context: CommandContext): void {
 }
 
 /** Asks the worker, not the database: a probe must answer at once while the database does not. */
-async function probesOf(worker: Worker): Promise<(request: Request) => Response | Promise<Response>> {
-  const { createHttpApp } = await import("../http/app.ts");
-  return createHttpApp({
+async function probesOf(worker: Worker, service: Service, types = service.handlers.map(typeOf)): Promise<(request: Request) => Response | Promise<Response>> {
+  const [{ createHttpApp }, { createMetrics }] = await Promise.all([import("../http/app.ts"), import("../service/metrics/metrics.ts")]);
+  const metrics = await createMetrics(service.outbox, { types });
+  service.hear(metrics.emit);
+  const app = createHttpApp({
+    metrics,
     ready: () => {
       const { working, silentMs: silent } = worker.status();
       const problems = [...(working ? [] : ["The worker is not running"]), ...(silent > silentMs ? [`The database has not answered for ${Math.round(silent / 1000)} s`] : [])];
       return Promise.resolve({ ready: problems.length === 0, problems });
     },
-  }).fetch;
+  });
+  return (request) => app.fetch(request);
 }

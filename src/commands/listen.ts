@@ -9,11 +9,11 @@ export interface At {
   readonly port: number;
 }
 
-/** How long requests that are being answered may take after the end. */
-const closeMs = 10_000;
+/** How long requests that are being answered may take after the end, unless told otherwise. */
+const defaultCloseMs = 10_000;
 
 /** Gives back where it listens, and how to end it: new requests are refused, open ones answered. */
-export async function listen(fetch: Fetch, at: At): Promise<{ readonly url: string; close(): Promise<void> }> {
+export async function listen(fetch: Fetch, at: At, closeMs = defaultCloseMs): Promise<{ readonly url: string; close(): Promise<void> }> {
   const { serve } = await import("@hono/node-server");
   return new Promise((resolve, reject) => {
     const server = serve({ fetch, port: at.port, hostname: at.host }, ({ port }) => resolve({ url: `http://${at.host}:${port}`, close }));

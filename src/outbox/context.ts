@@ -12,6 +12,7 @@ import { cleanText } from "./failure.ts";
 import type { ClaimedJob } from "./job.ts";
 import type { JobWrites } from "./job-writes.ts";
 import { maxResultBytes, toJson } from "./payload.ts";
+import type { Tracing } from "./tracing.ts";
 
 const maxNoteBytes = 500;
 const progressEveryMs = 500;
@@ -37,9 +38,10 @@ export class Context implements JobContext {
   readonly #endsAt: number;
   readonly #writes: JobWrites;
   readonly #emit: Emit;
+  readonly #tracing: Tracing | null;
   #progressAt = Number.NEGATIVE_INFINITY;
 
-  constructor(job: ClaimedJob, own: Attempt, timeoutMs: number, { writes, emit }: { readonly writes: JobWrites; readonly emit: Emit }) {
+  constructor(job: ClaimedJob, own: Attempt, timeoutMs: number, { writes, emit, tracing = null }: { readonly writes: JobWrites; readonly emit: Emit; readonly tracing?: Tracing | null }) {
     this.job = job;
     this.attempt = job.attempt;
     this.maxAttempts = job.maxAttempts;
@@ -49,6 +51,7 @@ export class Context implements JobContext {
     this.#endsAt = Date.now() + timeoutMs;
     this.#writes = writes;
     this.#emit = emit;
+    this.#tracing = tracing;
   }
 
   get signal(): AbortSignal {
@@ -67,7 +70,7 @@ export class Context implements JobContext {
   }
 
   get enqueue(): JobContext["enqueue"] {
-    return enqueueJob;
+    return (tx, contract, payload, options) => enqueueJob(tx, contract, payload, options, this.#tracing);
   }
 
   get progress(): JobContext["progress"] {

@@ -17,6 +17,7 @@ import type { RedrivePolicy } from "./redrive-policy.ts";
 import type { RetentionMs } from "./retention.ts";
 import type { Schedule, ScheduleDeclaration } from "./schedule.ts";
 import type { Tally } from "./settle.ts";
+import type { Tracing } from "./tracing.ts";
 
 export interface RunOptions {
   readonly handlers: readonly HandlerEntry[];
@@ -73,9 +74,11 @@ export interface RunParts {
   readonly redrive: readonly RedrivePolicy[];
   /** Null: none are configured. */
   readonly alerts: Alerts | null;
+  /** Null: nothing is traced. */
+  readonly tracing: Tracing | null;
 }
 
-export async function drain({ database, writes, version, emit, compileSchedules, redrive, alerts }: RunParts, options: DrainOptions): Promise<DrainReport> {
+export async function drain({ database, writes, version, emit, compileSchedules, redrive, alerts, tracing }: RunParts, options: DrainOptions): Promise<DrainReport> {
   const { maxJobs = Number.POSITIVE_INFINITY, signal } = options;
   if (maxJobs !== Number.POSITIVE_INFINITY) wholeNumber("maxJobs", maxJobs);
   const limits = runLimits(options);
@@ -109,6 +112,7 @@ export async function drain({ database, writes, version, emit, compileSchedules,
       version,
       exclusive: options.exclusive ?? false,
       emit,
+      tracing,
       ...(options.onState && { onState: options.onState }),
     };
     const { stopReason, tally: before } = await pump(pumpOptions);

@@ -12,6 +12,7 @@ import { toJson } from "./payload.ts";
 import { checkPayload } from "./schema.ts";
 import type { NewJob } from "./store/enqueue.ts";
 import { findKeyHolders, insertDedupedJobs, insertJobs } from "./store/enqueue.ts";
+import type { Trace, Tracing } from "./tracing.ts";
 import { uuid7 } from "./uuid.ts";
 
 export const namedPriorities = { high: 10, normal: 0, low: -10 } as const;
@@ -60,18 +61,18 @@ export interface Enqueued {
  * Stores jobs inside the caller's transaction, by one statement. It begins at once, before anything is awaited: a
  * forgotten `await` is written by the transaction's next statement or fails loudly, never silently lost.
  */
-export function enqueueJobs(tx: AnyTransaction, requests: readonly JobRequest[]): Promise<Enqueued[]> {
-  return storeJobs(sqlOf(tx), requests);
+export function enqueueJobs(tx: AnyTransaction, requests: readonly JobRequest[], tracing: Tracing | null = null): Promise<Enqueued[]> {
+  return storeJobs(sqlOf(tx), requests, tracing);
 }
 
 /** The same for one job. */
-export async function enqueueJob<Input>(tx: AnyTransaction, contract: Contract<Input>, payload: Input, options: EnqueueOptions = {}): Promise<Enqueued> {
-  return theOnly(await enqueueJobs(tx, [jobOf(contract, payload, options)]));
+export async function enqueueJob<Input>(tx: AnyTransaction, contract: Contract<Input>, payload: Input, options: EnqueueOptions = {}, tracing: Tracing | null = null): Promise<Enqueued> {
+  return theOnly(await enqueueJobs(tx, [jobOf(contract, payload, options)], tracing));
 }
 
 /** Throws what an enqueue of the job would refuse; stores nothing. */
 export function checkJob(request: JobRequest): void {
-  newJob(request);
+  newJob(request, null);
 }
 
 /** `contract.job(…)`. From JavaScript the name of a type may come in place of its contract. */
@@ -87,8 +88,14 @@ export function theOnly([enqueued]: readonly Enqueued[]): Enqueued {
   return enqueued;
 }
 
-export async function storeJobs(sql: Sql, requests: readonly JobRequest[]): Promise<Enqueued[]> {
-  const jobs = requests.map(newJob);
+/** Stores jobs by `sql`, which commits when it likes; `tracing` has the span around it, if there is to be one. */
+export async function storeJobs(sql: Sql, requests: readonly JobRequest[], tracing: Tracing | null = null): Promise<Enqueued[]> {
+  if (tracing === null) return storeIn(sql, requests, null);
+  return tracing.enqueue(requests.map(({ contract }) => contract.type), (trace) => storeIn(sql, requests, trace));
+}
+
+async function storeIn(sql: Sql, requests: readonly JobRequest[], trace: Trace | null): Promise<Enqueued[]> {
+  const jobs = requests.map((request) => newJob(request, trace));
   const stored = new Set<string>();
   const holders = new Map<string, string>();
   const isOpen = (job: NewJob) => !stored.has(job.id) && !holders.has(job.id);
@@ -135,7 +142,7 @@ function compare(one: string | null, other: string | null): number {
   return one < other ? -1 : 1;
 }
 
-function newJob({ contract, payload, options }: JobRequest): NewJob {
+function newJob({ contract, payload, options }: JobRequest, trace: Trace | null): NewJob {
   const { type } = contract;
   refuseUnknown(`the options of "${type}"`, options, optionNames);
   checkPayload(contract, payload);
@@ -156,6 +163,8 @@ function newJob({ contract, payload, options }: JobRequest): NewJob {
     dedupe_ms: dedupeKey === null ? null : dedupeMs(options.dedupeFor ?? "1h"),
     version: contract.version === 1 ? null : contract.version,
     tags: tagsOf(type, options.tags),
+    traceparent: trace === null ? null : trace.traceparent,
+    tracestate: trace === null ? null : trace.tracestate,
   };
 }
 

@@ -1,6 +1,8 @@
 // The words everything shares: a job, its statuses, the lease on it, and what an attempt came to.
 // Next: define.ts (what a type of job is), enqueue.ts (how a job comes to be).
 
+import type { Trace } from "./tracing.ts";
+
 //     waiting ──▶ pending ──claim──▶ processing ──▶ done
 //        │          ▲  ▲                │  │  └──▶ error (dead letter) ──redrive──▶ pending
 //        └─cancel   │  └─ retry, snooze, release, rescue
@@ -43,6 +45,8 @@ export interface ClaimedJob {
   readonly checkpoint: unknown;
   /** The version of the contract that it was enqueued under. */
   readonly version: number;
+  /** The span that enqueued it, when there was one. */
+  readonly trace?: Trace | null;
   readonly lease: Lease;
 }
 

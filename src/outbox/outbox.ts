@@ -14,6 +14,10 @@ import type { JobFilter } from "./filter.ts";
 import { checkJobId } from "./filter.ts";
 import type { Emit } from "./events.ts";
 import { countByStatus } from "./inspect.ts";
+import type { Stats } from "./inspect-stats.ts";
+import { readStats } from "./inspect-stats.ts";
+import type { Measures } from "./inspect-measures.ts";
+import { measure } from "./inspect-measures.ts";
 import type { TypeState } from "./inspect-types.ts";
 import { listTypes } from "./inspect-types.ts";
 import type { JobDetails, JobSummary, ListOptions } from "./inspect-jobs.ts";
@@ -33,6 +37,7 @@ import type { Schedule, ScheduleDeclaration } from "./schedule.ts";
 import { listEffects } from "./store/effect-actions.ts";
 import type { Pause } from "./store/pauses.ts";
 import type { Effect } from "./store/running.ts";
+import type { Tracing } from "./tracing.ts";
 import type { WaitOptions } from "./wait.ts";
 import { waitForJob } from "./wait.ts";
 import type { Why } from "./why.ts";
@@ -50,6 +55,8 @@ export interface Outbox {
   enqueueMany(tx: AnyTransaction, jobs: readonly JobRequest[]): Promise<Enqueued[]>;
   /** Stores a job that belongs to no business write, in a transaction of its own. */
   enqueueAlone<Input, Output>(contract: Contract<Input, Output>, payload: NoInfer<Input>, options?: EnqueueOptions): Promise<Enqueued>;
+  /** The same for many, in one transaction of their own. */
+  enqueueManyAlone(jobs: readonly JobRequest[]): Promise<Enqueued[]>;
   /** Runs what is due, then comes back. Failed jobs are in the report, not thrown. */
   drain(options: DrainOptions): Promise<DrainReport>;
   /** Runs what is due until it is stopped. */
@@ -66,8 +73,12 @@ export interface Outbox {
   retry(filter: JobFilter, options?: RetryOptions): Promise<ActionReport>;
   /** Cancels jobs that have not ended; the signals of handlers that run fire within two seconds, on whatever host. */
   cancel(filter: JobFilter, options?: ActionOptions): Promise<ActionReport>;
+  /** What is due, what has failed, how fast jobs run; as cheap at ten million jobs as at ten. What is estimated says so. */
+  stats(): Promise<Stats>;
   /** Number of jobs by status. */
   counts(): Promise<Record<Status, number>>;
+  /** What monitoring keeps an eye on, by type; bounded, whatever the size of the table. `createMetrics` makes Prometheus's text of it. */
+  measure(): Promise<Measures>;
   /** Deletes finished jobs that are old enough, by retention or by what is asked for, and writes it into the ledger of actions. */
   prune(options?: PruneOptions): Promise<PruneReport>;
   /** Holds a type back: no claim that begins after this takes a job of it. What runs goes on, what is pending stays pending. */
@@ -100,15 +111,18 @@ export interface Edge {
   readonly redrive?: readonly RedrivePolicy[];
   /** Thresholds, and who is told when one is reached. */
   readonly alerts?: Alerts | null;
+  /** Default: nothing is traced. */
+  readonly tracing?: Tracing | null;
 }
 
-export function outboxOver(database: Database, { version, emit, retention = defaultRetention, inTransaction, compileSchedules = refuseSchedules, redrive = [], alerts = null }: Edge): Outbox {
+export function outboxOver(database: Database, { version, emit, retention = defaultRetention, inTransaction, compileSchedules = refuseSchedules, redrive = [], alerts = null, tracing = null }: Edge): Outbox {
   const writes = jobWrites(database, inTransaction ?? ((work) => database.transaction(work)));
-  const parts: RunParts = { database, writes, version, emit, retention, compileSchedules, redrive, alerts };
+  const parts: RunParts = { database, writes, version, emit, retention, compileSchedules, redrive, alerts, tracing };
   return {
-    enqueue: (tx, contract, payload, options) => enqueueJob(tx, contract, payload, options),
-    enqueueMany: (tx, jobs) => settledEarly(() => enqueueJobs(tx, jobs)),
-    enqueueAlone: async (contract, payload, options) => theOnly(await storeJobs(database, [jobOf(contract, payload, options)])),
+    enqueue: (tx, contract, payload, options) => enqueueJob(tx, contract, payload, options, tracing),
+    enqueueMany: (tx, jobs) => settledEarly(() => enqueueJobs(tx, jobs, tracing)),
+    enqueueAlone: async (contract, payload, options) => theOnly(await storeJobs(database, [jobOf(contract, payload, options)], tracing)),
+    enqueueManyAlone: (jobs) => database.transaction((tx) => storeJobs(tx, jobs, tracing)),
     drain: (options) => drain(parts, options),
     worker: (options) => createWorker(parts, options),
     get: (id) => getJob(database, id),
@@ -117,7 +131,9 @@ export function outboxOver(database: Database, { version, emit, retention = defa
     wait: (id, options) => waitForJob(database, id, options),
     retry: (filter, options) => retryJobs(database, filter, options),
     cancel: (filter, options) => cancelJobs(database, filter, options),
+    stats: () => readStats(database, { since: null }),
     counts: () => countByStatus(database),
+    measure: () => measure(database),
     prune: (options) => prune(database, retention, options),
     pause: (type, options) => pauseType(database, type, options),
     resume: (type, options) => resumeType(database, type, options),

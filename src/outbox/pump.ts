@@ -24,6 +24,7 @@ import { openSession } from "./session.ts";
 import type { Finished, Tally } from "./settle.ts";
 import { createSettler } from "./settle.ts";
 import { declareLimits } from "./store/limits.ts";
+import type { Tracing } from "./tracing.ts";
 import { isTransient, withRetry } from "./transient.ts";
 import { createTurns } from "./turns.ts";
 import { watchRunning } from "./watch.ts";
@@ -57,6 +58,7 @@ export interface PumpOptions {
   /** Runs nothing while another pump that is exclusive does. */
   readonly exclusive: boolean;
   readonly emit: Emit;
+  readonly tracing: Tracing | null;
   /** Told whenever it changes what the worker is doing; for probes and beats. */
   readonly onState?: (state: PumpState) => void;
 }
@@ -90,8 +92,13 @@ const newerLeftMs = 30_000;
 const dutyPauseMs = 1000;
 
 /** Comes back when it has stopped and everything it ran is settled. */
-export async function pump(options: PumpOptions): Promise<{ stopReason: StopReason; tally: Tally }> {
-  const { database, writes, registry, batch, concurrency, leaseMs, maxJobs, emit, stop } = options;
+export function pump(options: PumpOptions): Promise<{ stopReason: StopReason; tally: Tally }> {
+  const { tracing } = options;
+  return tracing === null ? pumpOn(options) : tracing.quietly(() => pumpOn(options));
+}
+
+async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; tally: Tally }> {
+  const { database, writes, registry, batch, concurrency, leaseMs, maxJobs, emit, tracing, stop } = options;
   const ends = options.whenEmpty === "end";
   const bell = createBell();
   const lanes = createLanes(() => registry.types());
@@ -157,7 +164,7 @@ export async function pump(options: PumpOptions): Promise<{ stopReason: StopReas
         return { kind: "released" };
       }
       if (breakers.isOpen(job.type)) return { kind: "released" };
-      const outcome = await runJob(job, { handler, attempt, end, writes, emit });
+      const outcome = await runJob(job, { handler, attempt, end, writes, emit, tracing });
       const turn = breakers.note(job.type, outcome);
       if (turn !== null) startChore(() => turns.turnBreaker(job.type, turn));
       return outcome;

@@ -12,6 +12,7 @@ import { failureOf } from "./failure.ts";
 import type { ClaimedJob, Outcome } from "./job.ts";
 import type { JobWrites } from "./job-writes.ts";
 import { payloadOf } from "./schema.ts";
+import type { Tracing } from "./tracing.ts";
 
 /** How long a commit that is under way is waited for when the attempt has been ended. */
 const commitGraceMs = 5000;
@@ -24,10 +25,17 @@ export interface RunJobOptions {
   readonly attempt?: Attempt;
   readonly writes: JobWrites;
   readonly emit: Emit;
+  /** Null, or nothing: it is not traced. */
+  readonly tracing?: Tracing | null;
 }
 
 /** Never throws, and always comes back: at the latest when the time limit has passed, even if the handler never settles. */
-export async function runJob(job: ClaimedJob, options: RunJobOptions): Promise<Outcome> {
+export function runJob(job: ClaimedJob, options: RunJobOptions): Promise<Outcome> {
+  const { tracing = null } = options;
+  return tracing === null ? runAttempt(job, options) : tracing.run(job, () => runAttempt(job, options));
+}
+
+async function runAttempt(job: ClaimedJob, options: RunJobOptions): Promise<Outcome> {
   const { contract } = options.handler;
   if (options.end.reason !== null) return failed(job, contract, options.end.reason);
   const { timeoutMs } = contract;

@@ -9,6 +9,7 @@ import type { ClaimedJob, Failure, Outcome } from "./job.ts";
 import { blockType } from "./store/limits.ts";
 import type { Settlement } from "./store/settle.ts";
 import { findSettled, settleJobs } from "./store/settle.ts";
+import { spanOf } from "./tracing.ts";
 import { isTransient, withRetry } from "./transient.ts";
 
 export interface Finished {
@@ -115,11 +116,11 @@ function settlementOf({ job, outcome }: Finished): Settlement {
     case "done":
       return { ...unchanged, status: "done", result: outcome.result };
     case "retried":
-      return { ...unchanged, status: "pending", delayMs: outcome.delayMs, entry: entryOf(outcome.failure, outcome.timedOut ? "timed_out" : "retried") };
+      return { ...unchanged, status: "pending", delayMs: outcome.delayMs, entry: entryOf(job, outcome.failure, outcome.timedOut ? "timed_out" : "retried") };
     case "dead":
-      return { ...unchanged, status: "error", entry: entryOf(outcome.failure, outcome.timedOut ? "timed_out" : "dead") };
+      return { ...unchanged, status: "error", entry: entryOf(job, outcome.failure, outcome.timedOut ? "timed_out" : "dead") };
     case "snoozed":
-      return { ...unchanged, status: "pending", delayMs: outcome.delayMs, counted: false, entry: { outcome: "snoozed", errorClass: null, message: null, stack: null } };
+      return { ...unchanged, status: "pending", delayMs: outcome.delayMs, counted: false, entry: { outcome: "snoozed", errorClass: null, message: null, stack: null, traceId: traceIdOf(job) } };
     case "released":
       return { ...unchanged, status: "pending", counted: false };
     case "completed":
@@ -129,8 +130,12 @@ function settlementOf({ job, outcome }: Finished): Settlement {
   }
 }
 
-function entryOf({ errorClass, message, stack }: Failure, outcome: "retried" | "dead" | "timed_out"): NonNullable<Settlement["entry"]> {
-  return { outcome, errorClass, message, stack };
+function entryOf(job: ClaimedJob, { errorClass, message, stack }: Failure, outcome: "retried" | "dead" | "timed_out"): NonNullable<Settlement["entry"]> {
+  return { outcome, errorClass, message, stack, traceId: traceIdOf(job) };
+}
+
+function traceIdOf(job: ClaimedJob): string | null {
+  return spanOf(job)?.traceId ?? null;
 }
 
 function unstorable(cause: unknown): Outcome {
@@ -147,15 +152,15 @@ function report({ job, durationMs }: Finished, outcome: Outcome, tally: Tally, e
       return;
     case "retried":
       tally.retried += 1;
-      emit({ event: "job_retried", job, failure: outcome.failure, delayMs: outcome.delayMs, timedOut: outcome.timedOut });
+      emit({ event: "job_retried", job, durationMs, failure: outcome.failure, delayMs: outcome.delayMs, timedOut: outcome.timedOut });
       return;
     case "dead":
       tally.dead += 1;
-      emit({ event: "job_dead", job, message: `${outcome.failure.errorClass}: ${outcome.failure.message}` });
+      emit({ event: "job_dead", job, durationMs, message: `${outcome.failure.errorClass}: ${outcome.failure.message}` });
       return;
     case "snoozed":
       tally.released += 1;
-      emit({ event: "job_snoozed", job, delayMs: outcome.delayMs });
+      emit({ event: "job_snoozed", job, durationMs, delayMs: outcome.delayMs });
       return;
     case "released":
       tally.released += 1;
@@ -163,7 +168,7 @@ function report({ job, durationMs }: Finished, outcome: Outcome, tally: Tally, e
       return;
     case "cancelled":
       tally.cancelled += 1;
-      emit({ event: "job_cancelled", job });
+      emit({ event: "job_cancelled", job, durationMs });
       return;
     case "lost":
       tally.lost += 1;

@@ -65,8 +65,11 @@ export function createTurns({ database, lanes, hands, settler, leaseMs, emit, tr
   async function claim<Claimed>(session: Session, take: (next: Claim) => Promise<Claimed>): Promise<Claimed> {
     await settleDoubts();
     const next = session.nextClaim();
+    const startedAt = performance.now();
     try {
-      return await take(next);
+      const claimed = await take(next);
+      emit({ event: "claim_answered", durationMs: performance.now() - startedAt });
+      return claimed;
     } catch (error) {
       if (isTransient(error)) doubtful.set(next, performance.now());
       throw error;

@@ -1,15 +1,12 @@
-// Waits for one job to end. It looks at the job's row by its key: at first soon, then less and less often.
+// Waits for one job to end. That it has, is heard: ends.ts.
 
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Database } from "./database.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs, roughly } from "./duration.ts";
+import { endsIn } from "./ends.ts";
 import { OutboxError } from "./errors.ts";
 import type { JobDetails } from "./inspect-jobs.ts";
 import { getJob } from "./inspect-jobs.ts";
-
-const firstLookMs = 20;
-const maxLookMs = 500;
 
 export interface WaitOptions {
   /** How long to wait. Default: "30s". */
@@ -22,12 +19,12 @@ export interface WaitOptions {
 export async function waitForJob(database: Database, id: string, { timeout = "30s", signal }: WaitOptions = {}): Promise<JobDetails> {
   const timeoutMs = durationMs(timeout, "timeout");
   const startedAt = performance.now();
-  for (let lookMs = firstLookMs; ; lookMs = Math.min(lookMs * 1.5, maxLookMs)) {
+  for (;;) {
     const job = await getJob(database, id);
     if (job === null) throw new OutboxError("NOT_FOUND", `There is no job ${id}: the transaction that enqueued it has not committed, or it was pruned.`);
     if (["done", "error", "cancelled"].includes(job.status)) return job;
     const leftMs = timeoutMs - (performance.now() - startedAt);
     if (leftMs <= 0) throw new OutboxError("TOO_SLOW", `Job ${id} is still ${job.status} after ${roughly(timeoutMs)}. Why, says \`npm run app:cli jobs:why ${id}\`.`);
-    await sleep(Math.min(lookMs, leftMs), undefined, signal === undefined ? {} : { signal });
+    await endsIn(database).ended(job.id, leftMs, signal);
   }
 }

@@ -7,6 +7,7 @@ import type { Channel } from "../handlers/notification/channels.ts";
 import type { PaymentSettings } from "../handlers/payment/provider.ts";
 import type { Endpoint } from "../handlers/sync/endpoints.ts";
 import type { WebhookEndpoint } from "../handlers/webhook/endpoints.ts";
+import type { NamedToken, Role, Tokens } from "../http/tokens.ts";
 import type { Alerts } from "../outbox/alerts.ts";
 import { OutboxError } from "../outbox/errors.ts";
 import { failureOf } from "../outbox/failure.ts";
@@ -64,6 +65,8 @@ export interface OutboxConfig {
   readonly alerts?: AlertsConfig;
   /** JOBS_HEARTBEAT_URL: asked for after each drain, with /fail behind it when the drain did not work. */
   readonly heartbeatUrl?: string;
+  /** HTTP_TOKENS_VIEW, HTTP_TOKENS_OPERATE and HTTP_TOKENS_RUN: who may do what by `serve`. Without any, only /health answers. */
+  readonly http?: { readonly tokens?: Tokens };
 }
 
 /** Gives outbox.config.ts its types. */
@@ -98,6 +101,7 @@ export interface Settings {
   readonly alerts: Alerts | null;
   readonly heartbeatUrl: string | null;
   readonly apiUrl: string;
+  readonly httpTokens: Readonly<Record<Role, readonly NamedToken[]>>;
   readonly logLevel: LogLevel;
   readonly logFormat: "json" | "text" | null;
 }
@@ -135,6 +139,7 @@ export async function loadSettings(root: string): Promise<Settings> {
     alerts: read.alerts.value,
     heartbeatUrl: read.heartbeatUrl.value,
     apiUrl: read.apiUrl.value,
+    httpTokens: { view: read["http.tokens.view"].value, operate: read["http.tokens.operate"].value, run: read["http.tokens.run"].value },
     logLevel: read.logLevel.value,
     logFormat: read.logFormat.value,
   };

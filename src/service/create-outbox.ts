@@ -1,6 +1,8 @@
 // createOutbox: the core's outbox over a Postgres of the app's, given by its URL or by a pg pool that leads there.
 
 import type { PoolConfig } from "pg";
+import { withTrigger } from "../http/auto-trigger.ts";
+import type { Trigger } from "../http/trigger.ts";
 import type { Emit } from "../outbox/events.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { outboxOver } from "../outbox/outbox.ts";
@@ -18,6 +20,7 @@ import { prismaExtension } from "./prisma-extension.ts";
 import type { PrismaClientLike } from "./prisma-transactions.ts";
 import { inPrisma } from "./prisma-transactions.ts";
 import { compileSchedules } from "./schedules.ts";
+import { openTelemetry } from "./telemetry/open-telemetry.ts";
 import { version } from "./version.ts";
 
 export interface CreateOutboxOptions extends DatabaseOptions {
@@ -45,6 +48,14 @@ export interface CreateOutboxOptions extends DatabaseOptions {
   readonly alerts?: AlertsConfig;
   /** Told of everything that happens; must not throw. Default: nothing is told. */
   readonly onEvent?: Emit;
+  /** Spans around enqueues and attempts, when the app has registered an OpenTelemetry SDK. Default: true. */
+  readonly tracing?: boolean;
+  /**
+   * For development, where neither a worker nor cron runs: after each enqueue the server at `url` is asked to run what is
+   * due, 0.1 s, 1 s and 5 s later, because nobody tells the outbox when the transaction has committed. Default: nothing
+   * is asked.
+   */
+  readonly trigger?: Trigger;
 }
 
 /** A `Pool` of the package pg, of whichever version or copy. */
@@ -63,17 +74,19 @@ export interface AppOutbox extends Outbox {
   prismaExtension(): PrismaExtension;
 }
 
-export function createOutbox({ connection, prisma, retention, redrive, alerts, onEvent = () => undefined, ...options }: CreateOutboxOptions): AppOutbox {
+export function createOutbox({ connection, prisma, retention, redrive, alerts, onEvent = () => undefined, tracing = true, trigger, ...options }: CreateOutboxOptions): AppOutbox {
   const database = postgres(typeof connection === "string" ? urlOf(connection) : targetOf(connection), options);
-  const outbox = outboxOver(database, {
+  const made = outboxOver(database, {
     version,
     emit: onEvent,
     retention: retentionMs(retention),
     compileSchedules,
+    tracing: tracing ? openTelemetry() : null,
     ...(redrive !== undefined && { redrive: redrivePolicies(redrive) }),
     ...(alerts !== undefined && { alerts: alertsOf(alerts, null) }), // the names of webhooks are known to the handlers alone
     ...(prisma !== undefined && { inTransaction: inPrisma(prisma) }),
   });
+  const outbox = trigger === undefined ? made : withTrigger(made, trigger);
   return { ...outbox, prismaExtension: () => prismaExtension(outbox) };
 }
 

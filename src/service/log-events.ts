@@ -3,6 +3,7 @@
 import { failureOf } from "../outbox/failure.ts";
 import { sentenceOf } from "./alerts.ts";
 import type { Emit, JobName, OutboxEvent } from "../outbox/events.ts";
+import { spanOf } from "../outbox/tracing.ts";
 import type { Log, Severity } from "./log.ts";
 
 interface Line {
@@ -18,7 +19,12 @@ export function logEvents(log: Log): Emit {
   };
 }
 
-const named = ({ id, type, attempt }: JobName) => ({ job: id, type, attempt });
+/** The ids of the span are those that OpenTelemetry's own logs have. */
+function named(job: JobName): Record<string, unknown> {
+  const span = spanOf(job);
+  return { job: job.id, type: job.type, attempt: job.attempt, ...(span && { trace_id: span.traceId, span_id: span.spanId }) };
+}
+
 const line = (severity: Severity, sentence: string, fields: Record<string, unknown>): Line => ({ severity, sentence, fields });
 
 function lineOf(event: OutboxEvent): Line {
@@ -40,6 +46,8 @@ function lineOf(event: OutboxEvent): Line {
       const sentence = `worker alive: ${event.running} running, ${event.waiting} waiting; ${done} done, ${retried} retried, ${dead} dead since it started; ${event.memoryMb} MB`;
       return line("info", sentence, { running: event.running, waiting: event.waiting, ...event.tally, databaseSilentMs: event.silentMs, memoryMb: event.memoryMb });
     }
+    case "claim_answered":
+      return line("debug", `a claim was answered in ${Math.round(event.durationMs)} ms`, { durationMs: Math.round(event.durationMs) });
     case "handler_not_loaded":
       return line("error", `the handler of ${event.type} did not load, so its jobs wait, no attempt spent: ${failureOf(event.error).message}`, { type: event.type, error: failureOf(event.error).message });
     case "job_done":

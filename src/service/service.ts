@@ -12,6 +12,7 @@ import { handlersOf } from "./handlers.ts";
 import { migrationsDir } from "./place.ts";
 import { inLazyPrisma } from "./prisma-transactions.ts";
 import { compileSchedules } from "./schedules.ts";
+import { openTelemetry } from "./telemetry/open-telemetry.ts";
 import { version } from "./version.ts";
 
 export interface Service {
@@ -21,6 +22,8 @@ export interface Service {
   readonly database: Database;
   readonly outbox: Outbox;
   readonly handlers: readonly HandlerEntry[];
+  /** Tells another listener too of everything that happens from now on. */
+  hear(listener: Emit): void;
   close(): Promise<void>;
 }
 
@@ -58,13 +61,18 @@ export async function openService(settings: Settings, root: string, emit: Emit):
   const chosen = await chooseDatabase(settings, root);
   const database = postgres(chosen.url);
   const app = settings.prisma === null ? null : inLazyPrisma(settings.prisma);
+  const listeners = [emit];
+  const toAll: Emit = (event) => {
+    for (const listener of listeners) listener(event);
+  };
   return {
     settings,
     databaseUrl: chosen.url,
     embedded: chosen.embedded,
     database,
-    outbox: outboxOver(database, { version, emit, retention: settings.retention, redrive: settings.redrive, alerts: settings.alerts, compileSchedules, ...(app && { inTransaction: app.inTransaction }) }),
+    outbox: outboxOver(database, { version, emit: toAll, tracing: openTelemetry(), retention: settings.retention, redrive: settings.redrive, alerts: settings.alerts, compileSchedules, ...(app && { inTransaction: app.inTransaction }) }),
     handlers: handlersOf(settings),
+    hear: (listener) => void listeners.push(listener),
     async close() {
       await app?.close();
       await database.close();

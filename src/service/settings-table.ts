@@ -14,6 +14,8 @@ import type { ScheduleDeclaration } from "../outbox/schedule.ts";
 import { alertsOf } from "./alerts.ts";
 import type { OutboxConfig } from "./config.ts";
 import { checkHeartbeatUrl } from "./heartbeat.ts";
+import { checkTokens } from "../http/tokens.ts";
+import type { NamedToken, Role } from "../http/tokens.ts";
 import { maskedPath, maskedSecret, maskedUrl, names } from "./masked.ts";
 import { oneOf, setting, text, trueOrFalse } from "./setting.ts";
 
@@ -102,6 +104,9 @@ export const settingsTable = {
     fallback: "http://127.0.0.1:3000",
     show: maskedUrl,
   }),
+  "http.tokens.view": tokensOf("view", "HTTP_TOKENS_VIEW", "sees jobs, figures and metrics"),
+  "http.tokens.operate": tokensOf("operate", "HTTP_TOKENS_OPERATE", "sees them too, and enqueues, retries and cancels"),
+  "http.tokens.run": tokensOf("run", "HTTP_TOKENS_RUN", "has what is due run by `/api/jobs/process`, and nothing else"),
   logLevel: setting<LogLevel>({
     meaning: "`debug`, `info`, `warn`, `error` or `silent`, for the worker; a drain says what failed",
     variable: oneOf("LOG_LEVEL", logLevels),
@@ -176,6 +181,27 @@ export const settingsTable = {
     show: () => "a function",
   }),
 };
+
+/** `token` or `name:token`, with a space between two of them. */
+function tokensOf(role: Role, variable: string, may: string) {
+  return setting<readonly NamedToken[]>({
+    meaning: `who has it ${may}, by \`serve\`: a token of at least 32 characters, as \`token\` or \`name:token\`; two with a space between while it is changed ([how](../how-to/run-by-url.md))`,
+    variable: {
+      name: variable,
+      parse: (given) =>
+        checkTokens(
+          role,
+          given.split(/\s+/).filter((each) => each !== "").map((each) => {
+            const end = each.indexOf(":");
+            return end > 0 ? { name: each.slice(0, end), token: each.slice(end + 1) } : { token: each };
+          }),
+        ),
+    },
+    configured: (config) => (config.http?.tokens?.[role] === undefined ? null : checkTokens(role, config.http.tokens[role])),
+    fallback: [],
+    show: (tokens) => tokens.map(({ name }) => `${name === undefined ? "" : `${name}:`}${maskedSecret()}`).join(" "),
+  });
+}
 
 function checkDatabaseUrl(url: string): void {
   const { protocol } = URL.canParse(url) ? new URL(url) : { protocol: "" };

@@ -26,7 +26,7 @@ const node = (args: readonly string[]) => start(process.execPath, args, env, app
 
 it("has the program, its types, the schema and the migrations; no sources, no tests, nothing of the demo or of this clone", () => {
   const folders = new Set(app.packed.filter((path) => !path.endsWith(".map")).map((path) => path.split("/").slice(0, 2).join("/")));
-  expect([...folders].sort()).toEqual(["LICENSE", "README.md", "dist/chunks", "dist/cli.js", "dist/fresh.js", "dist/index.js", "dist/jobs.js", "dist/main.js", "dist/testing.js", "dist/third-party.txt", "dist/types", "package.json", "prisma/migrations", "prisma/schema.prisma"]);
+  expect([...folders].sort()).toEqual(["LICENSE", "README.md", "dist/chunks", "dist/cli.js", "dist/fresh.js", "dist/http.js", "dist/index.js", "dist/jobs.js", "dist/main.js", "dist/testing.js", "dist/third-party.txt", "dist/types", "package.json", "prisma/migrations", "prisma/schema.prisma"]);
   expect(app.packed.filter((path) => path.includes("demo"))).toEqual([]);
 });
 

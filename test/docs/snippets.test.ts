@@ -100,6 +100,7 @@ it("every example of these how-tos compiles", async () => {
     "be-told-when-jobs-fail": "",
     "install-in-your-app": `${preamble}export {};\n`,
     "redrive-dead-letters": "",
+    "monitor-with-prometheus": `declare const handlers: import("./src/index.ts").Handler[];\nexport {};\n`,
   };
   const codes = new Map<string, string>();
   for (const [name, before] of Object.entries(declared)) {
@@ -130,5 +131,16 @@ describe("docs/how-to/use-without-prisma.md", () => {
       declare const outbox: import("./src/index.ts").Outbox, mail: { to: string; subject: string; body: string };
       declare const manager: { transaction(work: (tx: { run(text: string, values: unknown[]): Promise<Record<string, unknown>[]> }) => Promise<void>): Promise<void> };\n`;
     expect(problemsOfAll(new Map([["four", libraries + four], ["other", manager + other]]))).toEqual([]);
+  });
+});
+
+describe("docs/how-to/mount-in-your-app.md and run-by-url.md", () => {
+  it("their lines compile in each framework", async () => {
+    const [handler = "", ...mounts] = await snippets("docs/how-to/mount-in-your-app.md");
+    const url = await snippets("docs/how-to/run-by-url.md");
+    const withHandler = mounts.map((code) => code.replace(/^import .* from ".\/jobs-http.ts";$/m, `declare const handler: import("./src/http.ts").HttpHandler;\ndeclare const outbox: import("./src/index.ts").Outbox;`));
+    const all = new Map([handler, ...withHandler, ...url].map((code, index) => [`http-${index}`, code]));
+    expect(all.size).toBe(8);
+    expect(problemsOfAll(all)).toEqual([]);
   });
 });

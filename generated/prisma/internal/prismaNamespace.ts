@@ -413,6 +413,7 @@ export const ModelName = {
   OutboxSlot: 'OutboxSlot',
   OutboxKeyLock: 'OutboxKeyLock',
   OutboxUnpromoted: 'OutboxUnpromoted',
+  OutboxWaiter: 'OutboxWaiter',
   Notification: 'Notification',
   AuditLog: 'AuditLog'
 } as const
@@ -430,7 +431,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "proposal" | "proposalCopy" | "outbox" | "outboxWorker" | "outboxAttempt" | "outboxEffect" | "outboxAction" | "outboxActionJob" | "outboxLock" | "outboxAlert" | "outboxRedrive" | "outboxType" | "outboxSchedule" | "outboxSlot" | "outboxKeyLock" | "outboxUnpromoted" | "notification" | "auditLog"
+    modelProps: "proposal" | "proposalCopy" | "outbox" | "outboxWorker" | "outboxAttempt" | "outboxEffect" | "outboxAction" | "outboxActionJob" | "outboxLock" | "outboxAlert" | "outboxRedrive" | "outboxType" | "outboxSchedule" | "outboxSlot" | "outboxKeyLock" | "outboxUnpromoted" | "outboxWaiter" | "notification" | "auditLog"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1618,6 +1619,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    OutboxWaiter: {
+      payload: Prisma.$OutboxWaiterPayload<ExtArgs>
+      fields: Prisma.OutboxWaiterFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxWaiterFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxWaiterFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxWaiterFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxWaiterFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload>
+        }
+        findMany: {
+          args: Prisma.OutboxWaiterFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload>[]
+        }
+        create: {
+          args: Prisma.OutboxWaiterCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload>
+        }
+        createMany: {
+          args: Prisma.OutboxWaiterCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxWaiterCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxWaiterDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload>
+        }
+        update: {
+          args: Prisma.OutboxWaiterUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxWaiterDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxWaiterUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxWaiterUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxWaiterUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxWaiterPayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxWaiterAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxWaiter>
+        }
+        groupBy: {
+          args: Prisma.OutboxWaiterGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxWaiterGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxWaiterCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxWaiterCountAggregateOutputType> | number
+        }
+      }
+    }
     Notification: {
       payload: Prisma.$NotificationPayload<ExtArgs>
       fields: Prisma.NotificationFieldRefs
@@ -1858,7 +1933,9 @@ export const OutboxScalarFieldEnum = {
   checkpoint: 'checkpoint',
   progress: 'progress',
   progressNote: 'progressNote',
-  tags: 'tags'
+  tags: 'tags',
+  traceparent: 'traceparent',
+  tracestate: 'tracestate'
 } as const
 
 export type OutboxScalarFieldEnum = (typeof OutboxScalarFieldEnum)[keyof typeof OutboxScalarFieldEnum]
@@ -1890,7 +1967,8 @@ export const OutboxAttemptScalarFieldEnum = {
   endedAt: 'endedAt',
   errorClass: 'errorClass',
   message: 'message',
-  stack: 'stack'
+  stack: 'stack',
+  traceId: 'traceId'
 } as const
 
 export type OutboxAttemptScalarFieldEnum = (typeof OutboxAttemptScalarFieldEnum)[keyof typeof OutboxAttemptScalarFieldEnum]
@@ -2021,6 +2099,15 @@ export const OutboxUnpromotedScalarFieldEnum = {
 } as const
 
 export type OutboxUnpromotedScalarFieldEnum = (typeof OutboxUnpromotedScalarFieldEnum)[keyof typeof OutboxUnpromotedScalarFieldEnum]
+
+
+export const OutboxWaiterScalarFieldEnum = {
+  jobId: 'jobId',
+  waiter: 'waiter',
+  until: 'until'
+} as const
+
+export type OutboxWaiterScalarFieldEnum = (typeof OutboxWaiterScalarFieldEnum)[keyof typeof OutboxWaiterScalarFieldEnum]
 
 
 export const NotificationScalarFieldEnum = {
@@ -2361,6 +2448,7 @@ export type GlobalOmitConfig = {
   outboxSlot?: Prisma.OutboxSlotOmit
   outboxKeyLock?: Prisma.OutboxKeyLockOmit
   outboxUnpromoted?: Prisma.OutboxUnpromotedOmit
+  outboxWaiter?: Prisma.OutboxWaiterOmit
   notification?: Prisma.NotificationOmit
   auditLog?: Prisma.AuditLogOmit
 }

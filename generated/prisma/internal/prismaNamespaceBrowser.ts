@@ -67,6 +67,7 @@ export const ModelName = {
   OutboxSlot: 'OutboxSlot',
   OutboxKeyLock: 'OutboxKeyLock',
   OutboxUnpromoted: 'OutboxUnpromoted',
+  OutboxWaiter: 'OutboxWaiter',
   Notification: 'Notification',
   AuditLog: 'AuditLog'
 } as const
@@ -140,7 +141,9 @@ export const OutboxScalarFieldEnum = {
   checkpoint: 'checkpoint',
   progress: 'progress',
   progressNote: 'progressNote',
-  tags: 'tags'
+  tags: 'tags',
+  traceparent: 'traceparent',
+  tracestate: 'tracestate'
 } as const
 
 export type OutboxScalarFieldEnum = (typeof OutboxScalarFieldEnum)[keyof typeof OutboxScalarFieldEnum]
@@ -172,7 +175,8 @@ export const OutboxAttemptScalarFieldEnum = {
   endedAt: 'endedAt',
   errorClass: 'errorClass',
   message: 'message',
-  stack: 'stack'
+  stack: 'stack',
+  traceId: 'traceId'
 } as const
 
 export type OutboxAttemptScalarFieldEnum = (typeof OutboxAttemptScalarFieldEnum)[keyof typeof OutboxAttemptScalarFieldEnum]
@@ -303,6 +307,15 @@ export const OutboxUnpromotedScalarFieldEnum = {
 } as const
 
 export type OutboxUnpromotedScalarFieldEnum = (typeof OutboxUnpromotedScalarFieldEnum)[keyof typeof OutboxUnpromotedScalarFieldEnum]
+
+
+export const OutboxWaiterScalarFieldEnum = {
+  jobId: 'jobId',
+  waiter: 'waiter',
+  until: 'until'
+} as const
+
+export type OutboxWaiterScalarFieldEnum = (typeof OutboxWaiterScalarFieldEnum)[keyof typeof OutboxWaiterScalarFieldEnum]
 
 
 export const NotificationScalarFieldEnum = {

@@ -74,6 +74,8 @@ export type OutboxMinAggregateOutputType = {
   version: number | null
   progress: number | null
   progressNote: string | null
+  traceparent: string | null
+  tracestate: string | null
 }
 
 export type OutboxMaxAggregateOutputType = {
@@ -103,6 +105,8 @@ export type OutboxMaxAggregateOutputType = {
   version: number | null
   progress: number | null
   progressNote: string | null
+  traceparent: string | null
+  tracestate: string | null
 }
 
 export type OutboxCountAggregateOutputType = {
@@ -136,6 +140,8 @@ export type OutboxCountAggregateOutputType = {
   progress: number
   progressNote: number
   tags: number
+  traceparent: number
+  tracestate: number
   _all: number
 }
 
@@ -187,6 +193,8 @@ export type OutboxMinAggregateInputType = {
   version?: true
   progress?: true
   progressNote?: true
+  traceparent?: true
+  tracestate?: true
 }
 
 export type OutboxMaxAggregateInputType = {
@@ -216,6 +224,8 @@ export type OutboxMaxAggregateInputType = {
   version?: true
   progress?: true
   progressNote?: true
+  traceparent?: true
+  tracestate?: true
 }
 
 export type OutboxCountAggregateInputType = {
@@ -249,6 +259,8 @@ export type OutboxCountAggregateInputType = {
   progress?: true
   progressNote?: true
   tags?: true
+  traceparent?: true
+  tracestate?: true
   _all?: true
 }
 
@@ -369,6 +381,8 @@ export type OutboxGroupByOutputType = {
   progress: number | null
   progressNote: string | null
   tags: string[]
+  traceparent: string | null
+  tracestate: string | null
   _count: OutboxCountAggregateOutputType | null
   _avg: OutboxAvgAggregateOutputType | null
   _sum: OutboxSumAggregateOutputType | null
@@ -425,6 +439,8 @@ export type OutboxWhereInput = {
   progress?: Prisma.IntNullableFilter<"Outbox"> | number | null
   progressNote?: Prisma.StringNullableFilter<"Outbox"> | string | null
   tags?: Prisma.StringNullableListFilter<"Outbox">
+  traceparent?: Prisma.StringNullableFilter<"Outbox"> | string | null
+  tracestate?: Prisma.StringNullableFilter<"Outbox"> | string | null
   attemptLog?: Prisma.OutboxAttemptListRelationFilter
   effects?: Prisma.OutboxEffectListRelationFilter
   actions?: Prisma.OutboxActionJobListRelationFilter
@@ -461,6 +477,8 @@ export type OutboxOrderByWithRelationInput = {
   progress?: Prisma.SortOrderInput | Prisma.SortOrder
   progressNote?: Prisma.SortOrderInput | Prisma.SortOrder
   tags?: Prisma.SortOrder
+  traceparent?: Prisma.SortOrderInput | Prisma.SortOrder
+  tracestate?: Prisma.SortOrderInput | Prisma.SortOrder
   attemptLog?: Prisma.OutboxAttemptOrderByRelationAggregateInput
   effects?: Prisma.OutboxEffectOrderByRelationAggregateInput
   actions?: Prisma.OutboxActionJobOrderByRelationAggregateInput
@@ -500,6 +518,8 @@ export type OutboxWhereUniqueInput = Prisma.AtLeast<{
   progress?: Prisma.IntNullableFilter<"Outbox"> | number | null
   progressNote?: Prisma.StringNullableFilter<"Outbox"> | string | null
   tags?: Prisma.StringNullableListFilter<"Outbox">
+  traceparent?: Prisma.StringNullableFilter<"Outbox"> | string | null
+  tracestate?: Prisma.StringNullableFilter<"Outbox"> | string | null
   attemptLog?: Prisma.OutboxAttemptListRelationFilter
   effects?: Prisma.OutboxEffectListRelationFilter
   actions?: Prisma.OutboxActionJobListRelationFilter
@@ -536,6 +556,8 @@ export type OutboxOrderByWithAggregationInput = {
   progress?: Prisma.SortOrderInput | Prisma.SortOrder
   progressNote?: Prisma.SortOrderInput | Prisma.SortOrder
   tags?: Prisma.SortOrder
+  traceparent?: Prisma.SortOrderInput | Prisma.SortOrder
+  tracestate?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.OutboxCountOrderByAggregateInput
   _avg?: Prisma.OutboxAvgOrderByAggregateInput
   _max?: Prisma.OutboxMaxOrderByAggregateInput
@@ -577,6 +599,8 @@ export type OutboxScalarWhereWithAggregatesInput = {
   progress?: Prisma.IntNullableWithAggregatesFilter<"Outbox"> | number | null
   progressNote?: Prisma.StringNullableWithAggregatesFilter<"Outbox"> | string | null
   tags?: Prisma.StringNullableListFilter<"Outbox">
+  traceparent?: Prisma.StringNullableWithAggregatesFilter<"Outbox"> | string | null
+  tracestate?: Prisma.StringNullableWithAggregatesFilter<"Outbox"> | string | null
 }
 
 export type OutboxCreateInput = {
@@ -610,6 +634,8 @@ export type OutboxCreateInput = {
   progress?: number | null
   progressNote?: string | null
   tags?: Prisma.OutboxCreatetagsInput | string[]
+  traceparent?: string | null
+  tracestate?: string | null
   attemptLog?: Prisma.OutboxAttemptCreateNestedManyWithoutJobInput
   effects?: Prisma.OutboxEffectCreateNestedManyWithoutJobInput
   actions?: Prisma.OutboxActionJobCreateNestedManyWithoutJobInput
@@ -646,6 +672,8 @@ export type OutboxUncheckedCreateInput = {
   progress?: number | null
   progressNote?: string | null
   tags?: Prisma.OutboxCreatetagsInput | string[]
+  traceparent?: string | null
+  tracestate?: string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedCreateNestedManyWithoutJobInput
   effects?: Prisma.OutboxEffectUncheckedCreateNestedManyWithoutJobInput
   actions?: Prisma.OutboxActionJobUncheckedCreateNestedManyWithoutJobInput
@@ -682,6 +710,8 @@ export type OutboxUpdateInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUpdateManyWithoutJobNestedInput
   effects?: Prisma.OutboxEffectUpdateManyWithoutJobNestedInput
   actions?: Prisma.OutboxActionJobUpdateManyWithoutJobNestedInput
@@ -718,6 +748,8 @@ export type OutboxUncheckedUpdateInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedUpdateManyWithoutJobNestedInput
   effects?: Prisma.OutboxEffectUncheckedUpdateManyWithoutJobNestedInput
   actions?: Prisma.OutboxActionJobUncheckedUpdateManyWithoutJobNestedInput
@@ -754,6 +786,8 @@ export type OutboxCreateManyInput = {
   progress?: number | null
   progressNote?: string | null
   tags?: Prisma.OutboxCreatetagsInput | string[]
+  traceparent?: string | null
+  tracestate?: string | null
 }
 
 export type OutboxUpdateManyMutationInput = {
@@ -787,6 +821,8 @@ export type OutboxUpdateManyMutationInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxUncheckedUpdateManyInput = {
@@ -820,6 +856,8 @@ export type OutboxUncheckedUpdateManyInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type StringNullableListFilter<$PrismaModel = never> = {
@@ -861,6 +899,8 @@ export type OutboxCountOrderByAggregateInput = {
   progress?: Prisma.SortOrder
   progressNote?: Prisma.SortOrder
   tags?: Prisma.SortOrder
+  traceparent?: Prisma.SortOrder
+  tracestate?: Prisma.SortOrder
 }
 
 export type OutboxAvgOrderByAggregateInput = {
@@ -900,6 +940,8 @@ export type OutboxMaxOrderByAggregateInput = {
   version?: Prisma.SortOrder
   progress?: Prisma.SortOrder
   progressNote?: Prisma.SortOrder
+  traceparent?: Prisma.SortOrder
+  tracestate?: Prisma.SortOrder
 }
 
 export type OutboxMinOrderByAggregateInput = {
@@ -929,6 +971,8 @@ export type OutboxMinOrderByAggregateInput = {
   version?: Prisma.SortOrder
   progress?: Prisma.SortOrder
   progressNote?: Prisma.SortOrder
+  traceparent?: Prisma.SortOrder
+  tracestate?: Prisma.SortOrder
 }
 
 export type OutboxSumOrderByAggregateInput = {
@@ -1056,6 +1100,8 @@ export type OutboxCreateWithoutAttemptLogInput = {
   progress?: number | null
   progressNote?: string | null
   tags?: Prisma.OutboxCreatetagsInput | string[]
+  traceparent?: string | null
+  tracestate?: string | null
   effects?: Prisma.OutboxEffectCreateNestedManyWithoutJobInput
   actions?: Prisma.OutboxActionJobCreateNestedManyWithoutJobInput
 }
@@ -1091,6 +1137,8 @@ export type OutboxUncheckedCreateWithoutAttemptLogInput = {
   progress?: number | null
   progressNote?: string | null
   tags?: Prisma.OutboxCreatetagsInput | string[]
+  traceparent?: string | null
+  tracestate?: string | null
   effects?: Prisma.OutboxEffectUncheckedCreateNestedManyWithoutJobInput
   actions?: Prisma.OutboxActionJobUncheckedCreateNestedManyWithoutJobInput
 }
@@ -1142,6 +1190,8 @@ export type OutboxUpdateWithoutAttemptLogInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   effects?: Prisma.OutboxEffectUpdateManyWithoutJobNestedInput
   actions?: Prisma.OutboxActionJobUpdateManyWithoutJobNestedInput
 }
@@ -1177,6 +1227,8 @@ export type OutboxUncheckedUpdateWithoutAttemptLogInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   effects?: Prisma.OutboxEffectUncheckedUpdateManyWithoutJobNestedInput
   actions?: Prisma.OutboxActionJobUncheckedUpdateManyWithoutJobNestedInput
 }
@@ -1212,6 +1264,8 @@ export type OutboxCreateWithoutEffectsInput = {
   progress?: number | null
   progressNote?: string | null
   tags?: Prisma.OutboxCreatetagsInput | string[]
+  traceparent?: string | null
+  tracestate?: string | null
   attemptLog?: Prisma.OutboxAttemptCreateNestedManyWithoutJobInput
   actions?: Prisma.OutboxActionJobCreateNestedManyWithoutJobInput
 }
@@ -1247,6 +1301,8 @@ export type OutboxUncheckedCreateWithoutEffectsInput = {
   progress?: number | null
   progressNote?: string | null
   tags?: Prisma.OutboxCreatetagsInput | string[]
+  traceparent?: string | null
+  tracestate?: string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedCreateNestedManyWithoutJobInput
   actions?: Prisma.OutboxActionJobUncheckedCreateNestedManyWithoutJobInput
 }
@@ -1298,6 +1354,8 @@ export type OutboxUpdateWithoutEffectsInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUpdateManyWithoutJobNestedInput
   actions?: Prisma.OutboxActionJobUpdateManyWithoutJobNestedInput
 }
@@ -1333,6 +1391,8 @@ export type OutboxUncheckedUpdateWithoutEffectsInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedUpdateManyWithoutJobNestedInput
   actions?: Prisma.OutboxActionJobUncheckedUpdateManyWithoutJobNestedInput
 }
@@ -1368,6 +1428,8 @@ export type OutboxCreateWithoutActionsInput = {
   progress?: number | null
   progressNote?: string | null
   tags?: Prisma.OutboxCreatetagsInput | string[]
+  traceparent?: string | null
+  tracestate?: string | null
   attemptLog?: Prisma.OutboxAttemptCreateNestedManyWithoutJobInput
   effects?: Prisma.OutboxEffectCreateNestedManyWithoutJobInput
 }
@@ -1403,6 +1465,8 @@ export type OutboxUncheckedCreateWithoutActionsInput = {
   progress?: number | null
   progressNote?: string | null
   tags?: Prisma.OutboxCreatetagsInput | string[]
+  traceparent?: string | null
+  tracestate?: string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedCreateNestedManyWithoutJobInput
   effects?: Prisma.OutboxEffectUncheckedCreateNestedManyWithoutJobInput
 }
@@ -1454,6 +1518,8 @@ export type OutboxUpdateWithoutActionsInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUpdateManyWithoutJobNestedInput
   effects?: Prisma.OutboxEffectUpdateManyWithoutJobNestedInput
 }
@@ -1489,6 +1555,8 @@ export type OutboxUncheckedUpdateWithoutActionsInput = {
   progress?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
   progressNote?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tags?: Prisma.OutboxUpdatetagsInput | string[]
+  traceparent?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  tracestate?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   attemptLog?: Prisma.OutboxAttemptUncheckedUpdateManyWithoutJobNestedInput
   effects?: Prisma.OutboxEffectUncheckedUpdateManyWithoutJobNestedInput
 }
@@ -1573,6 +1641,8 @@ export type OutboxSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   progress?: boolean
   progressNote?: boolean
   tags?: boolean
+  traceparent?: boolean
+  tracestate?: boolean
   attemptLog?: boolean | Prisma.Outbox$attemptLogArgs<ExtArgs>
   effects?: boolean | Prisma.Outbox$effectsArgs<ExtArgs>
   actions?: boolean | Prisma.Outbox$actionsArgs<ExtArgs>
@@ -1610,6 +1680,8 @@ export type OutboxSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   progress?: boolean
   progressNote?: boolean
   tags?: boolean
+  traceparent?: boolean
+  tracestate?: boolean
 }, ExtArgs["result"]["outbox"]>
 
 export type OutboxSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -1643,6 +1715,8 @@ export type OutboxSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   progress?: boolean
   progressNote?: boolean
   tags?: boolean
+  traceparent?: boolean
+  tracestate?: boolean
 }, ExtArgs["result"]["outbox"]>
 
 export type OutboxSelectScalar = {
@@ -1676,9 +1750,11 @@ export type OutboxSelectScalar = {
   progress?: boolean
   progressNote?: boolean
   tags?: boolean
+  traceparent?: boolean
+  tracestate?: boolean
 }
 
-export type OutboxOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "type" | "payload" | "status" | "priority" | "attempts" | "maxAttempts" | "runAt" | "createdAt" | "updatedAt" | "startedAt" | "finishedAt" | "lockedBy" | "leaseToken" | "suspect" | "lastError" | "result" | "owner" | "dedupeKey" | "dedupeUntil" | "dedupeReleased" | "orderingKey" | "sequence" | "blockOnDead" | "concurrencyKey" | "version" | "checkpoint" | "progress" | "progressNote" | "tags", ExtArgs["result"]["outbox"]>
+export type OutboxOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "type" | "payload" | "status" | "priority" | "attempts" | "maxAttempts" | "runAt" | "createdAt" | "updatedAt" | "startedAt" | "finishedAt" | "lockedBy" | "leaseToken" | "suspect" | "lastError" | "result" | "owner" | "dedupeKey" | "dedupeUntil" | "dedupeReleased" | "orderingKey" | "sequence" | "blockOnDead" | "concurrencyKey" | "version" | "checkpoint" | "progress" | "progressNote" | "tags" | "traceparent" | "tracestate", ExtArgs["result"]["outbox"]>
 export type OutboxInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   attemptLog?: boolean | Prisma.Outbox$attemptLogArgs<ExtArgs>
   effects?: boolean | Prisma.Outbox$effectsArgs<ExtArgs>
@@ -1726,6 +1802,8 @@ export type $OutboxPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
     progress: number | null
     progressNote: string | null
     tags: string[]
+    traceparent: string | null
+    tracestate: string | null
   }, ExtArgs["result"]["outbox"]>
   composites: {}
 }
@@ -2182,6 +2260,8 @@ export interface OutboxFieldRefs {
   readonly progress: Prisma.FieldRef<"Outbox", 'Int'>
   readonly progressNote: Prisma.FieldRef<"Outbox", 'String'>
   readonly tags: Prisma.FieldRef<"Outbox", 'String[]'>
+  readonly traceparent: Prisma.FieldRef<"Outbox", 'String'>
+  readonly tracestate: Prisma.FieldRef<"Outbox", 'String'>
 }
     
 

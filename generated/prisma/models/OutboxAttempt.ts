@@ -47,6 +47,7 @@ export type OutboxAttemptMinAggregateOutputType = {
   errorClass: string | null
   message: string | null
   stack: string | null
+  traceId: string | null
 }
 
 export type OutboxAttemptMaxAggregateOutputType = {
@@ -60,6 +61,7 @@ export type OutboxAttemptMaxAggregateOutputType = {
   errorClass: string | null
   message: string | null
   stack: string | null
+  traceId: string | null
 }
 
 export type OutboxAttemptCountAggregateOutputType = {
@@ -73,6 +75,7 @@ export type OutboxAttemptCountAggregateOutputType = {
   errorClass: number
   message: number
   stack: number
+  traceId: number
   _all: number
 }
 
@@ -98,6 +101,7 @@ export type OutboxAttemptMinAggregateInputType = {
   errorClass?: true
   message?: true
   stack?: true
+  traceId?: true
 }
 
 export type OutboxAttemptMaxAggregateInputType = {
@@ -111,6 +115,7 @@ export type OutboxAttemptMaxAggregateInputType = {
   errorClass?: true
   message?: true
   stack?: true
+  traceId?: true
 }
 
 export type OutboxAttemptCountAggregateInputType = {
@@ -124,6 +129,7 @@ export type OutboxAttemptCountAggregateInputType = {
   errorClass?: true
   message?: true
   stack?: true
+  traceId?: true
   _all?: true
 }
 
@@ -224,6 +230,7 @@ export type OutboxAttemptGroupByOutputType = {
   errorClass: string | null
   message: string | null
   stack: string | null
+  traceId: string | null
   _count: OutboxAttemptCountAggregateOutputType | null
   _avg: OutboxAttemptAvgAggregateOutputType | null
   _sum: OutboxAttemptSumAggregateOutputType | null
@@ -260,6 +267,7 @@ export type OutboxAttemptWhereInput = {
   errorClass?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
   message?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
   stack?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
+  traceId?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
   job?: Prisma.XOR<Prisma.OutboxScalarRelationFilter, Prisma.OutboxWhereInput>
 }
 
@@ -274,6 +282,7 @@ export type OutboxAttemptOrderByWithRelationInput = {
   errorClass?: Prisma.SortOrderInput | Prisma.SortOrder
   message?: Prisma.SortOrderInput | Prisma.SortOrder
   stack?: Prisma.SortOrderInput | Prisma.SortOrder
+  traceId?: Prisma.SortOrderInput | Prisma.SortOrder
   job?: Prisma.OutboxOrderByWithRelationInput
 }
 
@@ -291,6 +300,7 @@ export type OutboxAttemptWhereUniqueInput = Prisma.AtLeast<{
   errorClass?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
   message?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
   stack?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
+  traceId?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
   job?: Prisma.XOR<Prisma.OutboxScalarRelationFilter, Prisma.OutboxWhereInput>
 }, "id">
 
@@ -305,6 +315,7 @@ export type OutboxAttemptOrderByWithAggregationInput = {
   errorClass?: Prisma.SortOrderInput | Prisma.SortOrder
   message?: Prisma.SortOrderInput | Prisma.SortOrder
   stack?: Prisma.SortOrderInput | Prisma.SortOrder
+  traceId?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.OutboxAttemptCountOrderByAggregateInput
   _avg?: Prisma.OutboxAttemptAvgOrderByAggregateInput
   _max?: Prisma.OutboxAttemptMaxOrderByAggregateInput
@@ -326,6 +337,7 @@ export type OutboxAttemptScalarWhereWithAggregatesInput = {
   errorClass?: Prisma.StringNullableWithAggregatesFilter<"OutboxAttempt"> | string | null
   message?: Prisma.StringNullableWithAggregatesFilter<"OutboxAttempt"> | string | null
   stack?: Prisma.StringNullableWithAggregatesFilter<"OutboxAttempt"> | string | null
+  traceId?: Prisma.StringNullableWithAggregatesFilter<"OutboxAttempt"> | string | null
 }
 
 export type OutboxAttemptCreateInput = {
@@ -338,6 +350,7 @@ export type OutboxAttemptCreateInput = {
   errorClass?: string | null
   message?: string | null
   stack?: string | null
+  traceId?: string | null
   job: Prisma.OutboxCreateNestedOneWithoutAttemptLogInput
 }
 
@@ -352,6 +365,7 @@ export type OutboxAttemptUncheckedCreateInput = {
   errorClass?: string | null
   message?: string | null
   stack?: string | null
+  traceId?: string | null
 }
 
 export type OutboxAttemptUpdateInput = {
@@ -364,6 +378,7 @@ export type OutboxAttemptUpdateInput = {
   errorClass?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   message?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   stack?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  traceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   job?: Prisma.OutboxUpdateOneRequiredWithoutAttemptLogNestedInput
 }
 
@@ -378,6 +393,7 @@ export type OutboxAttemptUncheckedUpdateInput = {
   errorClass?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   message?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   stack?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  traceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxAttemptCreateManyInput = {
@@ -391,6 +407,7 @@ export type OutboxAttemptCreateManyInput = {
   errorClass?: string | null
   message?: string | null
   stack?: string | null
+  traceId?: string | null
 }
 
 export type OutboxAttemptUpdateManyMutationInput = {
@@ -403,6 +420,7 @@ export type OutboxAttemptUpdateManyMutationInput = {
   errorClass?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   message?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   stack?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  traceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxAttemptUncheckedUpdateManyInput = {
@@ -416,6 +434,7 @@ export type OutboxAttemptUncheckedUpdateManyInput = {
   errorClass?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   message?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   stack?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  traceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxAttemptListRelationFilter = {
@@ -439,6 +458,7 @@ export type OutboxAttemptCountOrderByAggregateInput = {
   errorClass?: Prisma.SortOrder
   message?: Prisma.SortOrder
   stack?: Prisma.SortOrder
+  traceId?: Prisma.SortOrder
 }
 
 export type OutboxAttemptAvgOrderByAggregateInput = {
@@ -457,6 +477,7 @@ export type OutboxAttemptMaxOrderByAggregateInput = {
   errorClass?: Prisma.SortOrder
   message?: Prisma.SortOrder
   stack?: Prisma.SortOrder
+  traceId?: Prisma.SortOrder
 }
 
 export type OutboxAttemptMinOrderByAggregateInput = {
@@ -470,6 +491,7 @@ export type OutboxAttemptMinOrderByAggregateInput = {
   errorClass?: Prisma.SortOrder
   message?: Prisma.SortOrder
   stack?: Prisma.SortOrder
+  traceId?: Prisma.SortOrder
 }
 
 export type OutboxAttemptSumOrderByAggregateInput = {
@@ -529,6 +551,7 @@ export type OutboxAttemptCreateWithoutJobInput = {
   errorClass?: string | null
   message?: string | null
   stack?: string | null
+  traceId?: string | null
 }
 
 export type OutboxAttemptUncheckedCreateWithoutJobInput = {
@@ -541,6 +564,7 @@ export type OutboxAttemptUncheckedCreateWithoutJobInput = {
   errorClass?: string | null
   message?: string | null
   stack?: string | null
+  traceId?: string | null
 }
 
 export type OutboxAttemptCreateOrConnectWithoutJobInput = {
@@ -583,6 +607,7 @@ export type OutboxAttemptScalarWhereInput = {
   errorClass?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
   message?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
   stack?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
+  traceId?: Prisma.StringNullableFilter<"OutboxAttempt"> | string | null
 }
 
 export type OutboxAttemptCreateManyJobInput = {
@@ -595,6 +620,7 @@ export type OutboxAttemptCreateManyJobInput = {
   errorClass?: string | null
   message?: string | null
   stack?: string | null
+  traceId?: string | null
 }
 
 export type OutboxAttemptUpdateWithoutJobInput = {
@@ -607,6 +633,7 @@ export type OutboxAttemptUpdateWithoutJobInput = {
   errorClass?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   message?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   stack?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  traceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxAttemptUncheckedUpdateWithoutJobInput = {
@@ -619,6 +646,7 @@ export type OutboxAttemptUncheckedUpdateWithoutJobInput = {
   errorClass?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   message?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   stack?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  traceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type OutboxAttemptUncheckedUpdateManyWithoutJobInput = {
@@ -631,6 +659,7 @@ export type OutboxAttemptUncheckedUpdateManyWithoutJobInput = {
   errorClass?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   message?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   stack?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  traceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 
@@ -646,6 +675,7 @@ export type OutboxAttemptSelect<ExtArgs extends runtime.Types.Extensions.Interna
   errorClass?: boolean
   message?: boolean
   stack?: boolean
+  traceId?: boolean
   job?: boolean | Prisma.OutboxDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["outboxAttempt"]>
 
@@ -660,6 +690,7 @@ export type OutboxAttemptSelectCreateManyAndReturn<ExtArgs extends runtime.Types
   errorClass?: boolean
   message?: boolean
   stack?: boolean
+  traceId?: boolean
   job?: boolean | Prisma.OutboxDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["outboxAttempt"]>
 
@@ -674,6 +705,7 @@ export type OutboxAttemptSelectUpdateManyAndReturn<ExtArgs extends runtime.Types
   errorClass?: boolean
   message?: boolean
   stack?: boolean
+  traceId?: boolean
   job?: boolean | Prisma.OutboxDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["outboxAttempt"]>
 
@@ -688,9 +720,10 @@ export type OutboxAttemptSelectScalar = {
   errorClass?: boolean
   message?: boolean
   stack?: boolean
+  traceId?: boolean
 }
 
-export type OutboxAttemptOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "jobId" | "attempt" | "outcome" | "worker" | "startedAt" | "endedAt" | "errorClass" | "message" | "stack", ExtArgs["result"]["outboxAttempt"]>
+export type OutboxAttemptOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "jobId" | "attempt" | "outcome" | "worker" | "startedAt" | "endedAt" | "errorClass" | "message" | "stack" | "traceId", ExtArgs["result"]["outboxAttempt"]>
 export type OutboxAttemptInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   job?: boolean | Prisma.OutboxDefaultArgs<ExtArgs>
 }
@@ -717,6 +750,7 @@ export type $OutboxAttemptPayload<ExtArgs extends runtime.Types.Extensions.Inter
     errorClass: string | null
     message: string | null
     stack: string | null
+    traceId: string | null
   }, ExtArgs["result"]["outboxAttempt"]>
   composites: {}
 }
@@ -1151,6 +1185,7 @@ export interface OutboxAttemptFieldRefs {
   readonly errorClass: Prisma.FieldRef<"OutboxAttempt", 'String'>
   readonly message: Prisma.FieldRef<"OutboxAttempt", 'String'>
   readonly stack: Prisma.FieldRef<"OutboxAttempt", 'String'>
+  readonly traceId: Prisma.FieldRef<"OutboxAttempt", 'String'>
 }
     
 

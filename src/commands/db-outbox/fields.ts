@@ -47,6 +47,8 @@ export const fields = {
   progressNote: nullable("text"),
   checkpoint: nullable("json"),
   tags: required("texts"),
+  traceparent: nullable("text"),
+  tracestate: nullable("text"),
 } as const satisfies Record<keyof OutboxModel, Field>;
 
 export type FieldName = keyof typeof fields;

@@ -3,6 +3,7 @@
 
 import type { Row, Sql } from "../database.ts";
 import type { ClaimedJob } from "../job.ts";
+import type { Trace } from "../tracing.ts";
 import { isHeld } from "./limits.ts";
 
 /** `claimed (…)`: the rows whose addresses are in `picked` become jobs of worker $1 under token $2, the attempt counted. */
@@ -19,6 +20,7 @@ export const claimed = (picked: string) => `
     where ctid = any (array(select ctid from ${picked}))
       and exists (select from outbox_worker where id = $1)
     returning id, type, payload, priority, attempts, max_attempts, owner, ordering_key, last_error, suspect, checkpoint, version,
+      traceparent || coalesce(' ' || tracestate, '') as trace,
       ${utc("run_at")} as run_at, ${utc("created_at")} as created_at, ${utc("started_at")} as started_at
   )`;
 
@@ -93,8 +95,15 @@ export function claimedJob(row: Row, claim: Claim): ClaimedJob {
     suspect: row.suspect as boolean,
     checkpoint: row.checkpoint,
     version: row.version as number,
+    trace: row.trace === null ? null : traceOf(row.trace as string),
     lease: { jobId: row.id as string, worker: claim.worker, token: claim.token },
   };
+}
+
+/** One column where most jobs have none: the parent and, behind a space, the state. */
+function traceOf(text: string): Trace {
+  const space = text.indexOf(" ");
+  return space === -1 ? { traceparent: text, tracestate: null } : { traceparent: text.slice(0, space), tracestate: text.slice(space + 1) };
 }
 
 function instant(text: string): Date {

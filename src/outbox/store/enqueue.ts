@@ -23,6 +23,8 @@ export interface NewJob {
   readonly version: number | null;
   /** As Postgres writes an array: `{"a","b"}`. */
   readonly tags: string | null;
+  readonly traceparent: string | null;
+  readonly tracestate: string | null;
 }
 
 type Column = keyof NewJob;
@@ -43,6 +45,8 @@ const types: Readonly<Record<Column, string>> = {
   dedupe_ms: "bigint",
   version: "integer",
   tags: "text[]",
+  traceparent: "text",
+  tracestate: "text",
 };
 
 /** Stores all of them, in the order given, and gives back their ids. None has a dedupe key. */

@@ -21,6 +21,8 @@ export interface Settlement {
     readonly errorClass: string | null;
     readonly message: string | null;
     readonly stack: string | null;
+    /** The trace that the attempt was part of. */
+    readonly traceId?: string | null;
   } | null;
 }
 
@@ -31,7 +33,7 @@ export async function settleJobs(sql: Sql, settlements: readonly Settlement[]): 
     `with outcome as materialized (
        select * from jsonb_to_recordset($1::text::jsonb) as outcome (
          id uuid, worker uuid, token bigint, status text, delay_ms bigint, counted boolean, result jsonb,
-         outcome text, error_class text, message text, stack text)
+         outcome text, error_class text, message text, stack text, trace_id text)
      ),
      settled as (
        update outbox
@@ -56,8 +58,8 @@ export async function settleJobs(sql: Sql, settlements: readonly Settlement[]): 
        returning outbox.id, outbox.attempts, outbox.started_at
      ),
      ledger as (
-       insert into outbox_attempt (job_id, attempt, outcome, worker, started_at, error_class, message, stack)
-       select settled.id, settled.attempts + case when outcome.counted then 0 else 1 end, outcome.outcome, outcome.worker, settled.started_at, outcome.error_class, outcome.message, outcome.stack
+       insert into outbox_attempt (job_id, attempt, outcome, worker, started_at, error_class, message, stack, trace_id)
+       select settled.id, settled.attempts + case when outcome.counted then 0 else 1 end, outcome.outcome, outcome.worker, settled.started_at, outcome.error_class, outcome.message, outcome.stack, outcome.trace_id
        from settled
        join outcome using (id)
        where outcome.outcome is not null
@@ -103,6 +105,7 @@ function outcomeJson({ lease, status, delayMs, counted, result, entry }: Settlem
     error_class: entry?.errorClass ?? null,
     message: entry?.message ?? null,
     stack: entry?.stack ?? null,
+    trace_id: entry?.traceId ?? null,
   };
   // The result is JSON text already; it is put in as it is rather than parsed and written again.
   return `${JSON.stringify(columns).slice(0, -1)},"result":${result ?? "null"}}`;

@@ -92,11 +92,11 @@ export async function rescueJobs(sql: Sql, limit: number): Promise<Rescue> {
            suspect = attempts < max_attempts,
            last_error = 'WorkerDied: the worker died during attempt ' || attempts || ' of ' || max_attempts
        where ctid = any (array(select ctid from lost))
-       returning id, type, status, attempts, locked_by, started_at, last_error
+       returning id, type, status, attempts, locked_by, started_at, last_error, traceparent
      ),
      ledger as (
-       insert into outbox_attempt (job_id, attempt, outcome, worker, started_at, error_class, message)
-       select id, attempts, 'lost', locked_by, started_at, 'WorkerDied', last_error
+       insert into outbox_attempt (job_id, attempt, outcome, worker, started_at, error_class, message, trace_id)
+       select id, attempts, 'lost', locked_by, started_at, 'WorkerDied', last_error, substring(traceparent from '^00-([0-9a-f]{32})-')
        from rescued
      )
      select id, type, status, attempts, last_error from rescued`,

@@ -4,7 +4,7 @@
 export const roles = { enqueuer: "outbox_enqueuer", drainer: "outbox_drainer", viewer: "outbox_viewer" } as const;
 
 /** What an enqueue may say of a job. The rest has its default, and belongs to the engine. */
-const enqueued = ["id", "type", "payload", "priority", "max_attempts", "run_at", "owner", "dedupe_key", "dedupe_until", "ordering_key", "block_on_dead", "concurrency_key", "version", "tags"];
+const enqueued = ["id", "type", "payload", "priority", "max_attempts", "run_at", "owner", "dedupe_key", "dedupe_until", "ordering_key", "block_on_dead", "concurrency_key", "version", "tags", "traceparent", "tracestate"];
 /** Prisma's create and createMany write these with their defaults, whether they are named or not. */
 const writtenByPrisma = ["status", "attempts", "suspect", "dedupe_released"];
 /** What is read to find out who holds a dedupe key. */
@@ -31,6 +31,7 @@ export const drainerRights: readonly (readonly [table: string, rights: string])[
   ["outbox_slot", "insert, update, delete"],
   ["outbox_key_lock", "insert, update"],
   ["outbox_unpromoted", "insert, update, delete"],
+  ["outbox_waiter", "insert, update, delete"],
   ["notification", "insert"],
   ["audit_log", "insert"],
 ];
