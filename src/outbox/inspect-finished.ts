@@ -3,6 +3,7 @@
 // lie right before the first one that is still pending in their lane.
 
 import type { Sql } from "./database.ts";
+import { everyLane } from "./store/skips.ts";
 
 /** Jobs looked at, in each place; enough for what some thousand jobs a second leave behind in a few seconds. */
 const looks = 20_000;
@@ -15,30 +16,7 @@ export async function countFinishedSince(sql: Sql, since: Date, small: boolean):
     return Number(row?.done);
   }
   const [row] = await sql.query(
-    `with recursive lane (type, priority, id) as (
-       (select type, priority, id from outbox where status = 'pending' order by type, priority desc, run_at, id limit 1)
-       union all
-       select next.type, next.priority, next.id
-       from lane
-       cross join lateral (
-         (
-           select type, priority, id
-           from outbox
-           where status = 'pending' and type = lane.type and priority < lane.priority
-           order by priority desc, run_at, id
-           limit 1
-         )
-         union all
-         (
-           select type, priority, id
-           from outbox
-           where status = 'pending' and type > lane.type
-           order by type, priority desc, run_at, id
-           limit 1
-         )
-         limit 1
-       ) as next
-     ),
+    `with recursive ${everyLane},
      -- Ids that others have drawn at random lie behind those of our own making: the newest of ours is made now.
      place (id) as materialized (
        select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint + 1), 12, '0') || repeat('f', 20))::uuid

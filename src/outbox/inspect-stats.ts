@@ -5,6 +5,7 @@ import type { Sql } from "./database.ts";
 import type { Status } from "./job.ts";
 import { statuses } from "./job.ts";
 import { countFinishedSince } from "./inspect-finished.ts";
+import { everyLane, typesOf } from "./store/skips.ts";
 
 /** Jobs of a status are counted up to this number; beyond it Postgres's own statistics say how many there are. */
 export const countedUpTo = 10_000;
@@ -57,30 +58,7 @@ const lastMs = 60_000;
 export async function readStats(sql: Sql, { since, exactUpTo = 0, smallBytes = defaultSmallBytes }: StatsOptions): Promise<Stats> {
   const bound = Math.max(countedUpTo, exactUpTo + 1);
   const [row = {}] = await sql.query(
-    `with recursive lane (type, priority, head) as (
-       (select type, priority, run_at from outbox where status = 'pending' order by type, priority desc, run_at, id limit 1)
-       union all
-       select next.type, next.priority, next.run_at
-       from lane
-       cross join lateral (
-         (
-           select type, priority, run_at
-           from outbox
-           where status = 'pending' and type = lane.type and priority < lane.priority
-           order by priority desc, run_at, id
-           limit 1
-         )
-         union all
-         (
-           select type, priority, run_at
-           from outbox
-           where status = 'pending' and type > lane.type
-           order by type, priority desc, run_at, id
-           limit 1
-         )
-         limit 1
-       ) as next
-     )
+    `with recursive ${everyLane}
      select clock_timestamp() as now,
        pg_relation_size('outbox')::float8 as bytes,
        ${Object.keys(indexOf).map((status) => `(select count(*)::float8 from (select from outbox where status = '${status}' limit $1) as counted) as ${status}`).join(",\n       ")},
@@ -164,13 +142,7 @@ export const deadCountedUpTo = 10_000;
 /** How many dead letters there are of each type that has any, by name. Skips from type to type through the index outbox_dead. */
 export async function countDeadByType(sql: Sql): Promise<Map<string, number>> {
   const rows = await sql.query(
-    `with recursive found (type) as (
-       (select type from outbox where status = 'error' order by type limit 1)
-       union all
-       select (select type from outbox where status = 'error' and type > found.type order by type limit 1)
-       from found
-       where found.type is not null
-     )
+    `with recursive ${typesOf("status = 'error'")}
      select type, (select count(*)::int from (select from outbox where status = 'error' and outbox.type = found.type limit ${deadCountedUpTo}) as counted) as dead
      from found
      where type is not null

@@ -3,6 +3,7 @@
 import type { Sql } from "./database.ts";
 import type { TypeLimits } from "./limits.ts";
 import { holds, isPaused, tokensAt } from "./store/limits.ts";
+import { everyLane } from "./store/skips.ts";
 
 /** Pending jobs of a type are counted up to this number, so that a backlog of millions costs no more. */
 export const maxCounted = 10_000;
@@ -33,30 +34,7 @@ export interface TypeState extends TypeLimits {
  */
 export async function listTypes(sql: Sql): Promise<TypeState[]> {
   const rows = await sql.query(
-    `with recursive lane (type, priority, head) as (
-       (select type, priority, run_at from outbox where status = 'pending' order by type, priority desc, run_at, id limit 1)
-       union all
-       select next.type, next.priority, next.run_at
-       from lane
-       cross join lateral (
-         (
-           select type, priority, run_at
-           from outbox
-           where status = 'pending' and type = lane.type and priority < lane.priority
-           order by priority desc, run_at, id
-           limit 1
-         )
-         union all
-         (
-           select type, priority, run_at
-           from outbox
-           where status = 'pending' and type > lane.type
-           order by type, priority desc, run_at, id
-           limit 1
-         )
-         limit 1
-       ) as next
-     ),
+    `with recursive ${everyLane},
      waiting as (
        select type, min(head) as next_due_at from lane group by type
      ),

@@ -4,6 +4,7 @@ import type { Sql } from "./database.ts";
 import type { Status } from "./job.ts";
 import { statuses } from "./job.ts";
 import { lanesOf } from "./store/first-due.ts";
+import { typesOf } from "./store/skips.ts";
 
 /** Number of jobs by status; every status is there. */
 export async function countByStatus(sql: Sql): Promise<Record<Status, number>> {
@@ -72,13 +73,7 @@ export async function nextDueAt(sql: Sql, types: readonly string[]): Promise<Dat
 /** Types of pending jobs that are not among `types`, with how many wait. Reads one index entry for each type, then counts. */
 export async function unhandledTypes(sql: Sql, types: readonly string[]): Promise<{ type: string; count: number }[]> {
   const rows = await sql.query(
-    `with recursive found (type) as (
-       (select type from outbox where status = 'pending' order by type limit 1)
-       union all
-       select (select type from outbox where status = 'pending' and type > found.type order by type limit 1)
-       from found
-       where found.type is not null
-     )
+    `with recursive ${typesOf("status = 'pending'")}
      select type, (select count(*)::float8 from outbox where status = 'pending' and outbox.type = found.type) as count
      from found
      where type is not null and type <> all ($1)

@@ -5,6 +5,7 @@ import type { AlertRule } from "../alert-rules.ts";
 import type { Row, Sql } from "../database.ts";
 import { lanesOf } from "./first-due.ts";
 import { isPaused } from "./limits.ts";
+import { typesOf } from "./skips.ts";
 
 /** What the dedupe keys and ordering keys of the jobs begin with that tell of alerts. */
 export const alertKeyPrefix = "postcommit alert: ";
@@ -76,22 +77,12 @@ function atOf(row: Row): number {
   return (row.at as Date | null)?.getTime() ?? 0;
 }
 
-/** `found (type)`: the types of the jobs in `status`, by reading one index entry for each. For `with recursive`. */
-const typesOf = (status: "pending" | "error") => `
-  found (type) as (
-    (select type from outbox where status = '${status}' order by type limit 1)
-    union all
-    select (select type from outbox where status = '${status}' and type > found.type order by type limit 1)
-    from found
-    where found.type is not null
-  )`;
-
 const wanted = (type: string) => `${type} is not null and ($1::text[] is null or ${type} = any ($1)) and ${type} <> all ($2::text[])`;
 const ago = "statement_timestamp() - $3::float8 * interval '1 millisecond'";
 
 const statements: Readonly<Record<AlertRule["kind"], (rule: AlertRule) => string>> = {
   deadLetters: ({ withinMs }) => `
-    with recursive ${typesOf("error")},
+    with recursive ${typesOf("status = 'error'")},
     dead as materialized (
       select job.*
       from found
@@ -117,7 +108,7 @@ const statements: Readonly<Record<AlertRule["kind"], (rule: AlertRule) => string
     from newest
     join outbox on outbox.id = any (array[newest.id])`,
   oldestDue: () => `
-    with recursive ${typesOf("pending")},
+    with recursive ${typesOf("status = 'pending'")},
     late as materialized (
       select found.type, lane.priority, lane.head
       from found

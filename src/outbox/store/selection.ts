@@ -2,6 +2,7 @@
 
 import type { Status } from "../job.ts";
 import type { Selection } from "../filter.ts";
+import { typesOf } from "./skips.ts";
 
 export interface Conditions {
   /** True for the jobs of the selection; `outbox` is the table. */
@@ -40,14 +41,8 @@ export function hasStatus(statuses: readonly Status[]): string {
 const hasDedupeKey = (key: string) => `
   outbox.dedupe_key = ${key} and outbox.dedupe_key is not null and outbox.dedupe_released
   or outbox.dedupe_key = ${key} and outbox.dedupe_key is not null and not outbox.dedupe_released and outbox.type = any (array(
-    with recursive keyed (type) as (
-      (select type from outbox where dedupe_key is not null and not dedupe_released order by type limit 1)
-      union all
-      select (select type from outbox where dedupe_key is not null and not dedupe_released and type > keyed.type order by type limit 1)
-      from keyed
-      where keyed.type is not null
-    )
-    select type from keyed where type is not null
+    with recursive ${typesOf("dedupe_key is not null and not dedupe_released")}
+    select type from found where type is not null
   ))`;
 
 const hasOrderingKey = (key: string) => `
