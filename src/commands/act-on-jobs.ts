@@ -14,6 +14,7 @@ import { jobRow } from "./jobs-list.ts";
 import { note, printValue } from "./output.ts";
 import type { SelectionFlags } from "./selection.ts";
 import { addSelectionFlags, filterOf, selectionLine } from "./selection.ts";
+import { withService } from "./with-service.ts";
 
 export interface ActFlags extends SelectionFlags {
   readonly dryRun?: boolean;
@@ -63,9 +64,7 @@ export async function actOnJobs(context: CommandContext, ids: readonly string[],
   if (flags.dryRun !== true && flags.yes !== true && !(canAsk(io) && flags.input)) {
     throw new OutboxError("USAGE", `This ${act.verb} needs a yes, and nobody can be asked. Nothing was changed. To run it:\n  ${lineFor({ yes: true, confirm: flags.confirm ?? null })}`);
   }
-  const { openService } = await import("../service/service.ts");
-  const service = await openService(await context.settings(), context.root, () => undefined);
-  try {
+  return withService(context, async (service) => {
     const seen = await act.change(service.outbox, filter, { dryRun: true });
     if (flags.dryRun === true) return await reportDryRun(context, flags, act, seen);
     if (seen.count === 0) return await report(context, flags, act, seen);
@@ -82,9 +81,7 @@ export async function actOnJobs(context: CommandContext, ids: readonly string[],
     const expect = flags.yes === true ? confirm : seen.count;
     const options = { actor: io.actor, ...(flags.reason !== undefined && { reason: flags.reason }), ...(expect !== null && { expect }) };
     return await report(context, flags, act, await act.change(service.outbox, filter, options));
-  } finally {
-    await service.close();
-  }
+  });
 }
 
 async function reportDryRun({ io }: CommandContext, flags: ActFlags, act: Act, seen: ActionReport): Promise<number> {

@@ -1,6 +1,7 @@
 // What every change of jobs by hand goes through: a question on a terminal, a number for many, samples of what is meant.
 
 import { OutboxError } from "../outbox/errors.ts";
+import { quoted } from "../outbox/shell.ts";
 import { visible } from "../service/visible.ts";
 import type { CommandIo, OutputRow } from "./output.ts";
 import { note, printRows, write } from "./output.ts";
@@ -68,11 +69,6 @@ export async function showSamples(io: CommandIo, { count, samples }: { readonly 
 /** The flags of a change as they have to be typed. */
 export function consentFlags({ yes, confirm, reason }: { readonly yes: boolean; readonly confirm: number | null; readonly reason: string | null }): string[] {
   return [...(yes ? ["--yes"] : []), ...(confirm === null ? [] : [`--confirm=${confirm}`]), ...(reason === null ? [] : [`--reason=${quoted(visible(reason))}`])];
-}
-
-/** For a POSIX shell. */
-export function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 /** "1 job", "3 jobs". */

@@ -3,10 +3,11 @@
 import type { Command } from "commander";
 import type { FailureGroup, Failures } from "../outbox/inspect-failures.ts";
 import { cut, visible } from "../service/visible.ts";
-import { quoted } from "./consent.ts";
+import { quoted } from "../outbox/shell.ts";
 import type { CommandContext } from "./context.ts";
 import { duration, list, wholeNumber } from "./flags.ts";
 import { note, printValue, write } from "./output.ts";
+import { withService } from "./with-service.ts";
 
 interface ErrorsFlags {
   readonly type?: string[];
@@ -31,14 +32,11 @@ export function errors(program: Command, context: CommandContext): void {
       "\nA group is one type and one fingerprint: of the error's class, its message without ids, numbers and what stands in quotes, and the topmost frame of its stack that is no library's.\nThe newest 100,000 entries of the ledger of attempts are looked at, with 20,000 different texts at most.\nExit codes: 0 done (also when nothing failed), 2 usage, 69 database unreachable, 78 configuration.",
     )
     .action(async (flags: ErrorsFlags) => {
-      const [{ openService }, { listFailures }] = await Promise.all([import("../service/service.ts"), import("../outbox/inspect-failures.ts")]);
-      const service = await openService(await context.settings(), context.root, () => undefined);
-      try {
+      const { listFailures } = await import("../outbox/inspect-failures.ts");
+      await withService(context, async (service) => {
         const { type, since, limit } = flags;
         await print(context, flags, await listFailures(service.database, { since, limit, ...(type && { types: type }) }));
-      } finally {
-        await service.close();
-      }
+      });
     });
 }
 

@@ -15,6 +15,7 @@ import { exitCodes } from "./context.ts";
 import { closest } from "./db-outbox/refuse.ts";
 import { duration, instant, list, wholeNumber } from "./flags.ts";
 import { note, printValue } from "./output.ts";
+import { withService } from "./with-service.ts";
 
 interface EnqueueFlags {
   readonly key?: string;
@@ -66,9 +67,7 @@ async function enqueue(context: CommandContext, type: string, json: string | und
   const { parseJson } = await import("./db-outbox/parse-json.ts");
   const payload = parseJson(await readInput(json, io, !flags.input), io.columns);
   if (flags.keyFor !== undefined && flags.key === undefined) throw new OutboxError("USAGE", "Expected --key beside --key-for, got none.");
-  const { openService } = await import("../service/service.ts");
-  const service = await openService(await context.settings(), context.root, () => undefined);
-  try {
+  return withService(context, async (service) => {
     const contract = await contractOf(service.handlers, type);
     const options = optionsOf(flags);
     if (flags.dryRun === true) {
@@ -84,9 +83,7 @@ async function enqueue(context: CommandContext, type: string, json: string | und
     }
     const ended = await service.outbox.wait(id, { timeout: flags.wait === true ? defaultWaitMs : flags.wait });
     return await reportEnd(context, flags, ended, deduplicated);
-  } finally {
-    await service.close();
-  }
+  });
 }
 
 async function reportEnd({ io }: CommandContext, flags: EnqueueFlags, { id, status, result, lastError }: JobDetails, deduplicated: boolean): Promise<number> {

@@ -7,6 +7,7 @@ import { visible, visibleJson } from "../service/visible.ts";
 import type { CommandContext } from "./context.ts";
 import { noSuchJob } from "./jobs-why.ts";
 import { printRows, printValue, write } from "./output.ts";
+import { withService } from "./with-service.ts";
 
 interface GetFlags {
   readonly reveal?: boolean;
@@ -25,15 +26,11 @@ export function jobsGet(program: Command, context: CommandContext): void {
     .addHelpText("before", "Examples:\n  npm run app:cli jobs:get 01939a3c-6c5e-7cc3-9fa4-0d2b8e5f7a61\n  npm run -s app:cli -- jobs:get 01939a3c-6c5e-7cc3-9fa4-0d2b8e5f7a61 --stack\n  npm run -s app:cli -- jobs:get 01939a3c-6c5e-7cc3-9fa4-0d2b8e5f7a61 --json\n")
     .addHelpText("after", "\nExit codes: 0 done, 2 usage, 5 there is no such job, 69 database unreachable, 78 configuration.")
     .action(async (id: string, flags: GetFlags) => {
-      const { openService } = await import("../service/service.ts");
-      const service = await openService(await context.settings(), context.root, () => undefined);
-      try {
+      await withService(context, async (service) => {
         const found = await service.outbox.get(id);
         if (found === null) throw noSuchJob(id);
         await print(context, flags.reveal === true ? found : withoutSecrets(found), flags);
-      } finally {
-        await service.close();
-      }
+      });
     });
 }
 

@@ -8,6 +8,7 @@ import type { OutputRow } from "./output.ts";
 import { note, printRows } from "./output.ts";
 import type { SelectionFlags } from "./selection.ts";
 import { addSelectionFlags, filterOf } from "./selection.ts";
+import { withService } from "./with-service.ts";
 
 interface ListFlags extends SelectionFlags {
   readonly limit: number;
@@ -27,17 +28,13 @@ export function jobsList(program: Command, context: CommandContext): void {
     .addHelpText("before", "Examples:\n  npm run app:cli jobs:list\n  npm run -s app:cli -- jobs:list --status error --type email.send --older-than 1h\n  npm run -s app:cli -- jobs:list --payload customer.id=42 --json\n")
     .addHelpText("after", "\nA search that no index serves is ended after 10 s.\nExit codes: 0 done (also when there is none), 1 it took too long, 2 usage, 69 database unreachable, 78 configuration.")
     .action(async (flags: ListFlags) => {
-      const { openService } = await import("../service/service.ts");
-      const service = await openService(await context.settings(), context.root, () => undefined);
-      try {
+      await withService(context, async (service) => {
         const found = await service.outbox.list(filterOf(flags) ?? { all: true }, { limit: flags.limit, ...(flags.after !== undefined && { after: flags.after }) });
         const { json = false, ndjson = false, quiet = false } = flags;
         await printRows(context.io, json || ndjson ? found.map((job) => ({ ...job })) : found.map(jobRow), { json, ndjson, quiet }, json || ndjson ? undefined : jobColumns);
         const last = found.at(-1);
         if (last !== undefined && found.length === flags.limit) await note(context.io, flags, `Only the first ${flags.limit}. For more: --limit, or --after ${last.id}`);
-      } finally {
-        await service.close();
-      }
+      });
     });
 }
 

@@ -4,11 +4,13 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import { OutboxError } from "../outbox/errors.ts";
 import { visible } from "../service/visible.ts";
-import { ask, canAsk, consentFlags, quoted } from "./consent.ts";
+import { quoted } from "../outbox/shell.ts";
+import { ask, canAsk, consentFlags } from "./consent.ts";
 import type { CommandContext } from "./context.ts";
 import { exitCodes } from "./context.ts";
 import { noSuchJob } from "./jobs-why.ts";
 import { note, printValue } from "./output.ts";
+import { withService } from "./with-service.ts";
 
 interface ResolveFlags {
   readonly happened?: "yes" | "no";
@@ -49,9 +51,7 @@ async function resolve(context: CommandContext, id: string, name: string, flags:
     const line = ["npm run -s app:cli -- jobs:resolve", id, quoted(visible(name)), `--happened ${happened}`, ...(flags.result === undefined ? [] : [`--result ${quoted(visible(flags.result))}`]), ...consentFlags({ yes: true, confirm: null, reason: reason ?? null })].join(" ");
     throw new OutboxError("USAGE", `This needs a yes, and nobody can be asked. Nothing was changed. To run it:\n  ${line}`);
   }
-  const { openService } = await import("../service/service.ts");
-  const service = await openService(await context.settings(), context.root, () => undefined);
-  try {
+  return withService(context, async (service) => {
     const job = await service.outbox.get(id);
     if (job === null) throw noSuchJob(id);
     const effect = job.effects.find((each) => each.name === name && each.state !== "done");
@@ -73,9 +73,7 @@ async function resolve(context: CommandContext, id: string, name: string, flags:
     await printValue(io, flags.json === true ? { dryRun: false, id, effect: name, happened: happened === "yes" } : 1, { json: flags.json ?? false, ndjson: false });
     await note(io, {}, `Written down. Next: npm run app:cli -- jobs:retry --id ${id}`);
     return exitCodes.ok;
-  } finally {
-    await service.close();
-  }
+  });
 }
 
 function notInDoubt(id: string, name: string, others: readonly string[]): OutboxError {

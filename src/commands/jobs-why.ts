@@ -6,6 +6,7 @@ import type { Why } from "../outbox/why.ts";
 import { visible } from "../service/visible.ts";
 import type { CommandContext } from "./context.ts";
 import { printValue, write } from "./output.ts";
+import { withService } from "./with-service.ts";
 
 export function jobsWhy(program: Command, context: CommandContext): void {
   program
@@ -16,16 +17,12 @@ export function jobsWhy(program: Command, context: CommandContext): void {
     .addHelpText("before", "Examples:\n  npm run app:cli jobs:why 01939a3c-6c5e-7cc3-9fa4-0d2b8e5f7a61\n  npm run -s app:cli -- jobs:why 01939a3c-6c5e-7cc3-9fa4-0d2b8e5f7a61 --json\n  npm run app:cli jobs:list\n")
     .addHelpText("after", "\nExit codes: 0 done, 2 usage, 5 there is no such job, 69 database unreachable, 78 configuration.")
     .action(async (id: string, { json = false }: { json?: boolean }) => {
-      const { openService } = await import("../service/service.ts");
-      const service = await openService(await context.settings(), context.root, () => undefined);
-      try {
+      await withService(context, async (service) => {
         const found = await service.outbox.why(id);
         if (found === null) throw noSuchJob(id);
         if (json) await printValue(context.io, found, { json, ndjson: false });
         else await write(context.io.stdout, lines(found));
-      } finally {
-        await service.close();
-      }
+      });
     });
 }
 

@@ -8,7 +8,7 @@ import type { JobFilter } from "../outbox/filter.ts";
 import type { Status } from "../outbox/job.ts";
 import { statuses } from "../outbox/job.ts";
 import { visible } from "../service/visible.ts";
-import { quoted } from "./consent.ts";
+import { quoted } from "../outbox/shell.ts";
 import { duration, list } from "./flags.ts";
 
 type PayloadValue = string | number | boolean | null;

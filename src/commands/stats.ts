@@ -14,6 +14,7 @@ import { duration, wholeNumber } from "./flags.ts";
 import type { CommandIo } from "./output.ts";
 import { note, printRows, printValue, write } from "./output.ts";
 import type { TypeStats } from "./stats/show.ts";
+import { withService } from "./with-service.ts";
 
 interface StatsFlags {
   readonly watch?: boolean;
@@ -61,13 +62,9 @@ async function run(context: CommandContext, flags: StatsFlags): Promise<void> {
   if (watch && [maxDead, maxPending, maxOldestDue, minWorkers].some((threshold) => threshold !== undefined)) {
     throw new OutboxError("USAGE", "Expected thresholds without --watch, got both: a check looks once. Leave out --watch.");
   }
-  const { openService } = await import("../service/service.ts");
-  const service = await openService(await context.settings(), context.root, () => undefined);
-  try {
+  await withService(context, async (service) => {
     await (watch ? watchStats(context, service.database, flags) : showOnce(context, service.database, flags));
-  } finally {
-    await service.close();
-  }
+  });
 }
 
 async function look(database: Database, since: Date | null, exactUpTo: number): Promise<{ read: Stats; types: TypeStats[] }> {

@@ -4,6 +4,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { Command, Option } from "commander";
 import { OutboxError } from "../outbox/errors.ts";
+import { quoted } from "../outbox/shell.ts";
 import type { npmFlags } from "../service/config.ts";
 
 /** Throws a usage error when npm has kept a flag that `command` knows and `args` lack. */
@@ -47,8 +48,4 @@ function isConfigured(key: string, config: Readonly<Record<string, string>>): bo
 
 function configName(option: Option): string {
   return (option.long ?? "").replace(/^--(no-)?/, "").replaceAll("-", "_");
-}
-
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

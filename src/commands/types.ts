@@ -9,12 +9,13 @@ import type { Outbox } from "../outbox/outbox.ts";
 import { typeOf } from "../outbox/registry.ts";
 import { shownDuration } from "../outbox/retention.ts";
 import { visible } from "../service/visible.ts";
-import { quoted } from "./consent.ts";
+import { quoted } from "../outbox/shell.ts";
 import type { CommandContext } from "./context.ts";
 import { instantIn } from "./flags.ts";
 import { closest } from "./db-outbox/refuse.ts";
 import type { OutputRow } from "./output.ts";
 import { note, printRows, printValue } from "./output.ts";
+import { withService } from "./with-service.ts";
 
 interface ActionFlags {
   readonly until?: Date | number;
@@ -73,13 +74,9 @@ function moment(value: string): Date | number {
 }
 
 async function withTypes(context: CommandContext, work: (known: Known) => Promise<void>): Promise<void> {
-  const { openService } = await import("../service/service.ts");
-  const service = await openService(await context.settings(), context.root, () => undefined);
-  try {
+  await withService(context, async (service) => {
     await work({ outbox: service.outbox, listed: await service.outbox.types(), handled: service.handlers.map(typeOf) });
-  } finally {
-    await service.close();
-  }
+  });
 }
 
 async function list({ io }: CommandContext, { listed, handled }: Known, format: { json: boolean; ndjson: boolean }): Promise<void> {

@@ -6,6 +6,7 @@ import { visible } from "../service/visible.ts";
 import type { CommandContext } from "./context.ts";
 import type { OutputRow } from "./output.ts";
 import { note, printRows } from "./output.ts";
+import { withService } from "./with-service.ts";
 
 export function workers(program: Command, context: CommandContext): void {
   program
@@ -16,18 +17,15 @@ export function workers(program: Command, context: CommandContext): void {
     .addHelpText("before", "Examples:\n  npm run app:cli workers\n  npm run -s app:cli -- workers --json\n  npm run app:cli doctor\n")
     .addHelpText("after", "\nA worker that has been silent for longer than its lease is dead: the next drain or worker returns its jobs.\n\nExit codes: 0 done (also when there is none), 69 database unreachable, 78 configuration.")
     .action(async ({ json = false, ndjson = false }: { json?: boolean; ndjson?: boolean }) => {
-      const [{ listWorkers }, { openService }] = await Promise.all([import("../outbox/inspect-workers.ts"), import("../service/service.ts")]);
-      const service = await openService(await context.settings(), context.root, () => undefined);
-      try {
+      const { listWorkers } = await import("../outbox/inspect-workers.ts");
+      await withService(context, async (service) => {
         const listed = await listWorkers(service.database);
         const rows = json || ndjson ? listed.map((worker) => ({ ...worker })) : listed.map(shown);
         await printRows(context.io, rows, { json, ndjson }, ["host", "pid", "state", "running", "beat", "lease", "since", "version", "types", "id"]);
         for (const { alive, host, pid, running } of listed) {
           if (!alive) await note(context.io, {}, `The worker on ${visible(host)} (process ${pid}) is dead or blocked${running > 0 ? `; its ${running} running go back with the next drain: npm run app:cli jobs:drain` : "."}`);
         }
-      } finally {
-        await service.close();
-      }
+      });
     });
 }
 

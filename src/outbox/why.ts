@@ -7,6 +7,7 @@ import { checkJobId } from "./filter.ts";
 import type { WhyFacts } from "./inspect-why.ts";
 import { maxCounted, whyFacts } from "./inspect-why.ts";
 import type { Status } from "./job.ts";
+import { quoted } from "./shell.ts";
 
 export type GateName =
   | "finished"
@@ -164,9 +165,4 @@ function ago(now: Date, then: Date): string {
 
 function counted(count: number, what: string): string {
   return `${count < maxCounted ? count : `${maxCounted} or more`} ${what}${count === 1 ? "" : "s"}`;
-}
-
-/** For a POSIX shell. */
-function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -1,7 +1,8 @@
 // The line to run instead where a mutation needs more than was typed.
 
 import { visible, visibleJson } from "../../service/visible.ts";
-import { consentFlags, quoted } from "../consent.ts";
+import { quoted } from "../../outbox/shell.ts";
+import { consentFlags } from "../consent.ts";
 
 export interface Line {
   readonly operation: string;

@@ -11,7 +11,7 @@ import { readClock } from "../../outbox/store/schedule-actions.ts";
 import { compileSchedules } from "../../service/schedules.ts";
 import { openService } from "../../service/service.ts";
 import { visible } from "../../service/visible.ts";
-import { quoted } from "../consent.ts";
+import { quoted } from "../../outbox/shell.ts";
 import type { CommandContext } from "../context.ts";
 import { closest } from "../db-outbox/refuse.ts";
 import { note, printRows, printValue } from "../output.ts";
