@@ -71,6 +71,7 @@ async function drain(service: Service, context: CommandContext, flags: DrainFlag
     batch: flags.batch,
     concurrency: flags.concurrency,
     grace: flags.drainTimeout,
+    lease: flags.lease,
     signal: stop,
     exclusive: flags.exclusive ?? false,
     ...(shown && { onState: shown.onState }),

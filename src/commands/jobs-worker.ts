@@ -40,6 +40,7 @@ export function jobsWorker(program: Command, context: CommandContext): void {
           batch: flags.batch,
           concurrency: flags.concurrency,
           grace: flags.drainTimeout,
+          lease: flags.lease,
           pollMs: flags.poll,
           ...(flags.idleTimeout === undefined ? {} : { idleTimeout: flags.idleTimeout }),
           ...(flags.type === undefined ? {} : { types: flags.type }),

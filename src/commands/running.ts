@@ -15,6 +15,7 @@ export interface RunFlags {
   readonly batch: number;
   readonly concurrency: number;
   readonly drainTimeout: Duration;
+  readonly lease: Duration;
   readonly verbose?: boolean;
   readonly quiet?: boolean;
 }
@@ -25,6 +26,7 @@ export function addRunFlags(command: Command): Command {
     .option("--batch <n>", "jobs taken by one claim, at most", wholeNumber, 20)
     .option("--concurrency <n>", "jobs running at once, at most", wholeNumber, 20)
     .option("--drain-timeout <time>", "how long running jobs may go on after a stop", duration, 30_000)
+    .option("--lease <time>", "silent for so long, a drain or worker is dead and others return its jobs; from 1s", duration, 30_000)
     .option("-v, --verbose", "say more on stderr")
     .option("-q, --quiet", "say only what failed");
 }

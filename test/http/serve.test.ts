@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { appCli, cli, root, start } from "../support/cli.ts";
+import { layEvidence } from "../support/evidence.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
 import { until } from "../support/until.ts";
@@ -12,7 +13,7 @@ let test: TestOutbox;
 let env: Record<string, string>;
 beforeAll(async () => {
   test = await testOutbox();
-  await test.pool.query("create table effects (job uuid, attempt int, key text)");
+  await layEvidence(test.pool);
   env = { DATABASE_URL: test.url, HTTP_TOKENS_VIEW: `board:${tokens.view}`, HTTP_TOKENS_OPERATE: tokens.operate, HTTP_TOKENS_RUN: tokens.run };
 });
 afterAll(() => test.close());

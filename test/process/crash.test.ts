@@ -1,7 +1,8 @@
 // What survives the end of a process: real children, real signals.
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { notificationSend } from "../../src/jobs.ts";
 import { appCli, cli, launcher, start } from "../support/cli.ts";
+import { clearEvidence, layEvidence, violations } from "../support/evidence.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
 
@@ -10,13 +11,11 @@ let env: Record<string, string>;
 beforeAll(async () => {
   test = await testOutbox();
   env = { DATABASE_URL: test.url };
-  await test.pool.query("create table effects (job uuid not null, attempt int not null, key text not null)");
+  await layEvidence(test.pool);
 });
 afterAll(() => test.close());
-beforeEach(async () => {
-  await test.empty();
-  await test.pool.query("truncate effects");
-});
+beforeEach(() => clearEvidence(test.pool));
+afterEach(async () => expect(await violations(test.pool, { atRest: false })).toEqual([]));
 
 const aJob = (then: string, columns: Record<string, unknown> = {}) => test.aJob({ type: "effect", payload: { then }, ...columns });
 const effects = async () => (await test.pool.query<{ job: string; attempt: number; key: string }>("select * from effects order by attempt, job")).rows;

@@ -9,6 +9,7 @@ import type { Running } from "../support/cli.ts";
 import { appCli, root, start } from "../support/cli.ts";
 import { readExposition } from "../support/exposition.ts";
 import type { WrittenSpan } from "../support/otel-to-file.ts";
+import { layEvidence } from "../support/evidence.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
 import type { Traced } from "../support/spans.ts";
@@ -25,7 +26,7 @@ const running: Running[] = [];
 beforeAll(async () => {
   test = await testOutbox();
   outbox = createOutbox({ connection: test.url });
-  await test.pool.query("create table effects (job uuid not null, attempt int not null, key text not null)");
+  await layEvidence(test.pool);
 });
 afterAll(async () => {
   for (const { child } of running) child.kill("SIGKILL");

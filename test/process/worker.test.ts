@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Running } from "../support/cli.ts";
 import { appCli, start } from "../support/cli.ts";
+import { clearEvidence, layEvidence } from "../support/evidence.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
 import { proxy } from "../support/proxy.ts";
@@ -14,16 +15,13 @@ const running: Running[] = [];
 beforeAll(async () => {
   test = await testOutbox();
   env = { DATABASE_URL: test.url };
-  await test.pool.query("create table effects (job uuid not null, attempt int not null, key text not null)");
+  await layEvidence(test.pool);
 });
 afterAll(async () => {
   for (const { child } of running) child.kill("SIGKILL");
   await test.close();
 });
-beforeEach(async () => {
-  await test.empty();
-  await test.pool.query("truncate effects");
-});
+beforeEach(() => clearEvidence(test.pool));
 
 const worker = (args: readonly string[] = [], url = test.url) => {
   const process = appCli(["jobs:worker", ...args], { ...env, DATABASE_URL: url });

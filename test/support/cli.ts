@@ -70,5 +70,5 @@ export const launcher = join(root, "scripts/cli.js");
 /** The command line without npm. */
 export const cli = (args: readonly string[], env: Record<string, string> = {}) => start(process.execPath, [launcher, ...args], env).ended;
 
-/** The command line over the handlers of test/support/app. */
-export const appCli = (args: readonly string[], env: Record<string, string>) => start(process.execPath, ["--import", "tsx", join(import.meta.dirname, "app/cli.ts"), ...args], env);
+/** The built command line over the handlers of test/support/app, in a process of its own. */
+export const appCli = (args: readonly string[], env: Record<string, string>) => start(process.execPath, [join(import.meta.dirname, "app/cli.js"), ...args], env);
