@@ -17,7 +17,7 @@ import type { IdRange } from "./store/prune.ts";
 
 /** Slots that failed, or that somebody set back by hand, are looked for so often. */
 const maxFireMs = 60_000;
-const pruneMs = 3_600_000;
+const pruneMs = { first: 60_000, most: 3_600_000 };
 const alertsMs = 60_000;
 const redriveMs = { idle: 60_000, more: 5000 };
 
@@ -38,21 +38,26 @@ export function scheduleChores(database: Database, schedules: readonly Schedule[
   ];
 }
 
-/** Deletes what retention does not keep, soon after the start and then every hour; one that was interrupted goes on where it was. */
+/**
+ * Deletes what retention does not keep, soon after the start and then every hour, or as often as the shortest retention;
+ * one that was interrupted goes on where it was.
+ */
 export function pruneChore(database: Database, retention: RetentionMs, emit: Emit): Chore {
   let from: readonly IdRange[] = [];
   let first = true;
+  // What is kept for less than an hour must not stay for two.
+  const everyMs = Math.min(pruneMs.most, ...[retention.done, retention.cancelled, retention.dead].filter((ms) => ms !== null));
   return {
     name: "prune",
     async run(signal) {
       if (first) {
         first = false;
-        return jittered(pruneMs / 60); // workers that start together do not prune together
+        return jittered(pruneMs.first); // workers that start together do not prune together
       }
       const { rest, done, cancelled, dead } = await pruneFinished(database, retention, { from, signal });
       from = rest;
       if (done + cancelled + dead > 0) emit({ event: "jobs_pruned", done, cancelled, dead });
-      return jittered(pruneMs);
+      return jittered(everyMs);
     },
   };
 }

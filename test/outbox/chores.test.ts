@@ -90,4 +90,13 @@ describe("retention", () => {
     expect((await test.jobs()).map(({ id }) => id)).toEqual([young]);
     expect(test.events).toContainEqual({ event: "jobs_pruned", done: 1, cancelled: 0, dead: 0 });
   });
+
+  it("that is shorter than an hour is looked after as often", async () => {
+    const chore = pruneChore(test.database, { done: 120_000, cancelled: null, dead: 7 * 86_400_000 }, (event) => test.events.push(event));
+    const { signal } = new AbortController();
+    await chore.run(signal);
+    const again = await chore.run(signal);
+    expect(again).toBeGreaterThanOrEqual(90_000);
+    expect(again).toBeLessThanOrEqual(150_000);
+  });
 });
