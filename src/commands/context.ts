@@ -64,7 +64,7 @@ export function explain(error: unknown): { sentence: string; exitCode: number } 
   if (error instanceof OutboxError) return { sentence: error.message, exitCode: exitCodeOf(error) };
   const sqlState = error instanceof Error && "code" in error ? error.code : null;
   if (sqlState === "40P01" || sqlState === "40001" || sqlState === "55P03") {
-    return { sentence: `The database was too busy with the same rows: ${visible(messageOf(error))}. Nothing was changed; try again.`, exitCode: exitCodes.unexpected };
+    return { sentence: `The database was too busy with the same rows: ${visible(messageOf(error))}. That statement has changed nothing; try again.`, exitCode: exitCodes.unexpected };
   }
   if (isTransient(error)) {
     return { sentence: visible(unreachable(error)), exitCode: exitCodes.unreachable };

@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError } from "commander";
 import { durationMs } from "../outbox/duration.ts";
+import { instantIn } from "./instant.ts";
 
 export function wholeNumber(value: string): number {
   const number = Number(value);
@@ -16,11 +17,6 @@ export function duration(value: string): number {
   } catch {
     throw new InvalidArgumentError(`Expected a duration such as 250ms, 30s, 5m or 2h, got ${JSON.stringify(value)}.`);
   }
-}
-
-/** With its offset: without one, it would be another instant on another machine. Null: it is none. */
-export function instantIn(value: string): Date | null {
-  return /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(value) && !Number.isNaN(Date.parse(value)) ? new Date(value) : null;
 }
 
 export function instant(value: string): Date {

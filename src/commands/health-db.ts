@@ -1,6 +1,7 @@
 // health:db: reachable, migrated, counts, what is due longest, what is stuck, what has reached a threshold. Exits 0 or 4.
 
 import type { Command } from "commander";
+import { statuses } from "../outbox/job.ts";
 import { typeOf } from "../outbox/registry.ts";
 import type { Health } from "../service/health.ts";
 import { migrationsDir } from "../service/place.ts";
@@ -31,14 +32,14 @@ export function healthDb(program: Command, context: CommandContext): void {
     });
 }
 
-function sentences({ healthy, problems, serverVersion, migrations, counts, oldestDue, stuck, unhandled }: Health, embedded: boolean): string {
+function sentences({ healthy, problems, serverVersion, migrations, counts, estimated, oldestDue, stuck, unhandled }: Health, embedded: boolean): string {
   const rows: [string, string][] = [["database", serverVersion === null ? "not reachable" : `reachable, PostgreSQL ${serverVersion}${embedded ? " (embedded)" : ""}`]];
   if (migrations !== null) {
     const { applied, pending, failed } = migrations;
     rows.push(["schema", pending.length + failed.length === 0 ? `migrated (${applied} migrations)` : `not migrated (${applied} applied, ${pending.length} pending, ${failed.length} failed)`]);
   }
   if (migrations !== null && migrations.pending.length + migrations.failed.length === 0) {
-    rows.push(["jobs", counts === null ? "not counted: it took too long" : Object.entries(counts).map(([status, count]) => `${count} ${status}`).join(", ")]);
+    rows.push(["jobs", counts === null ? "not counted: it took too long" : statuses.map((status) => `${estimated.includes(status) ? "~" : ""}${counts[status]} ${status}`).join(", ")]);
     rows.push(["oldest due", oldestDue === null ? "none" : `${visible(oldestDue.type)} ${oldestDue.id}, for ${Math.round(oldestDue.ageMs / 1000)} s`]);
     rows.push(["stuck", stuck.length === 0 ? "none" : `${stuck.length} processing for over 10 minutes`]);
   }

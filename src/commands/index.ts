@@ -13,6 +13,7 @@ import { jobsDrain } from "./jobs-drain.ts";
 import { findCommand, joined, verbsOf } from "./line.ts";
 import type { CommandIo } from "./output.ts";
 import { write } from "./output.ts";
+import { endWithReader } from "./readers.ts";
 import { refuseSwallowedFlags } from "./swallowed-flags.ts";
 import { checkVariables, CommandWithVariables } from "./variables.ts";
 
@@ -73,8 +74,7 @@ function expectVerb(program: Command, args: readonly string[]): void {
 /** Runs the process's own command line and ends the process. */
 export async function main(argv: readonly string[], root: string): Promise<never> {
   const io = processIo();
-  // The reader of our output may leave early (`| head`): that is no error of ours.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? exitCodes.ok : exitCodes.unexpected));
+  endWithReader();
   const code = await run(argv, io, root);
   // Ended here, not when the last timer has run out: a handler that never settled may have left one.
   process.exit(code);

@@ -8,6 +8,7 @@ import type { Service } from "../service/service.ts";
 import type { CommandContext } from "./context.ts";
 import { duration, list, wholeNumber } from "./flags.ts";
 import { note } from "./output.ts";
+import { outliveReader } from "./readers.ts";
 import { guardExit, stopSignals } from "./stop-signals.ts";
 
 export interface RunFlags {
@@ -39,8 +40,8 @@ export async function underSignals<Value>(
 ): Promise<Value> {
   const { io } = context;
   // At once, and only now: --help needs none of it.
-  const [settings, { openService }, { createLog }, { logEvents }] = await Promise.all([context.settings(), import("../service/service.ts"), import("../service/log.ts"), import("../service/log-events.ts")]);
-  const log = createLog({ level: options.level, format: settings.logFormat ?? (options.jsonLog && !io.stderrIsTty ? "json" : "text"), stderr: io.stderr });
+  const [settings, { openService }, { createLog }, { logEvents }, { concealingLater, secretSettings }] = await Promise.all([context.settings(), import("../service/service.ts"), import("../service/log.ts"), import("../service/log-events.ts"), import("../service/conceal.ts")]);
+  const log = createLog({ level: options.level, format: settings.logFormat ?? (options.jsonLog && !io.stderrIsTty ? "json" : "text"), stderr: io.stderr, conceal: concealingLater(() => secretSettings(settings, settings.databaseUrl ?? "")) });
   const service = await openService(settings, context.root, logEvents(log));
   const stop = stopSignals((name) => {
     if (io.stderrIsTty || options.level === "info" || options.level === "debug") {
@@ -51,6 +52,7 @@ export async function underSignals<Value>(
   const onRejection = (reason: unknown) => log.write("error", { event: "unhandled_rejection" }, `a handler left a rejected promise behind: ${reason instanceof Error ? reason.message : String(reason)}`);
   process.on("unhandledRejection", onRejection);
   const liftGuard = guardExit(options.what);
+  outliveReader();
   try {
     return await work(service, stop.signal, log);
   } finally {

@@ -4,14 +4,13 @@
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { OutboxError } from "../outbox/errors.ts";
-import type { JobFilter } from "../outbox/filter.ts";
+import type { JobFilter, PayloadValue } from "../outbox/filter.ts";
+import { payloadValuesOf } from "../outbox/filter.ts";
 import type { Status } from "../outbox/job.ts";
 import { statuses } from "../outbox/job.ts";
 import { visible } from "../service/visible.ts";
 import { quoted } from "../outbox/shell.ts";
 import { duration, list } from "./flags.ts";
-
-type PayloadValue = string | number | boolean | null;
 
 export interface SelectionFlags {
   readonly id?: string[];
@@ -53,16 +52,12 @@ function statusList(value: string, before: readonly Status[] = []): Status[] {
   return [...before, ...named];
 }
 
-/** A value that could be JSON as well as text means both: `42` is the number and the text. */
 function payloadValue(given: string, before: Record<string, PayloadValue[]> = {}): Record<string, PayloadValue[]> {
   const [, path, text] = /^([^=]+)=(.*)$/s.exec(given) ?? [];
   if (path === undefined || text === undefined) throw new InvalidArgumentError(`Expected a path and a value, such as customer.id=42, got ${JSON.stringify(given)}.`);
-  return { ...before, [path]: [...(before[path] ?? []), text, ...jsonValue(text)] };
-}
-
-function jsonValue(text: string): PayloadValue[] {
-  if (!/^(?:true|false|null|-?\d+(?:\.\d+)?)$/.test(text)) return [];
-  return [JSON.parse(text) as PayloadValue]; // one of the forms above
+  // A path may have a name that every object has, such as constructor.
+  const values = Object.hasOwn(before, path) ? (before[path] ?? []) : [];
+  return { ...before, [path]: [...values, ...payloadValuesOf(text)] };
 }
 
 /** Null: nothing was selected. */

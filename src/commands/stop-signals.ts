@@ -47,7 +47,11 @@ export function guardExit(what: string): () => void {
   const onExit = (code: number) => {
     if (code !== 0) return;
     process.exitCode = 1;
-    writeSync(2, `The process was ended from inside while ${what} was running (did a handler call process.exit?). Its jobs count one attempt and are returned by the next drain or worker.\n`);
+    try {
+      writeSync(2, `The process was ended from inside while ${what} was running (did a handler call process.exit?). Its jobs count one attempt and are returned by the next drain or worker.\n`);
+    } catch {
+      // Nobody reads stderr. Thrown from here, that would go to whoever called process.exit, and leave a process that neither works nor ends.
+    }
   };
   process.on("exit", onExit);
   return () => void process.off("exit", onExit);

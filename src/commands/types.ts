@@ -11,7 +11,7 @@ import { shownDuration } from "../outbox/retention.ts";
 import { visible } from "../service/visible.ts";
 import { quoted } from "../outbox/shell.ts";
 import type { CommandContext } from "./context.ts";
-import { instantIn } from "./flags.ts";
+import { instantIn } from "./instant.ts";
 import { closest } from "./db-outbox/refuse.ts";
 import type { OutputRow } from "./output.ts";
 import { note, printRows, printValue } from "./output.ts";

@@ -75,9 +75,15 @@ export function createApp({ routes, callerOf, basePath, maxBodyBytes, timeLimitM
 
   return async (request, incoming) => {
     const requestId = requestIdOf(request.headers.get("x-request-id"));
-    const env: Bindings = { requestId, incoming, place: placeOf(new URL(request.url).pathname) };
+    const env: Bindings = { requestId, incoming, place: placeOf(pathOf(request)) };
     return app.fetch(request, env);
   };
+}
+
+/** Two slashes begin a host: a Location or a next page that is made of such a path would lead there. Nothing is at it. */
+function pathOf({ url }: Request): string {
+  const { pathname } = new URL(url);
+  return pathname.startsWith("//") ? "" : pathname;
 }
 
 /** What is late is answered by 504; a body that is, says so itself. It may still be done then. */

@@ -3,7 +3,7 @@
 
 import type { Contract } from "../outbox/define.ts";
 import type { Duration } from "../outbox/duration.ts";
-import { durationMs } from "../outbox/duration.ts";
+import { timerMs } from "../outbox/duration.ts";
 import { OutboxError, refuseUnknown } from "../outbox/errors.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { HandlerEntry } from "../outbox/registry.ts";
@@ -82,7 +82,7 @@ export function httpHandlerOver(outbox: Outbox, options: HttpHandlerOptions, edg
     callerOf: callerBy({ ...(tokens && { tokens }), ...(authenticate && { authenticate }) }),
     basePath: options.basePath === undefined ? null : normalBasePath(options.basePath),
     maxBodyBytes: options.maxBodyBytes ?? 2 * 1024 * 1024,
-    timeLimitMs: durationMs(options.timeLimit ?? "30s", "timeLimit"),
+    timeLimitMs: timerMs(options.timeLimit ?? "30s", "timeLimit"),
     onError,
   });
 }
@@ -104,8 +104,8 @@ function routesOver(outbox: Outbox, options: HttpHandlerOptions & { readonly red
       handlers,
       schedules: options.schedules ?? [],
       concurrency: options.concurrency ?? 20,
-      maxTimeMs: durationMs(options.maxTime ?? "50s", "maxTime"),
-      graceMs: durationMs(options.grace ?? "8s", "grace"),
+      maxTimeMs: timerMs(options.maxTime ?? "50s", "maxTime"),
+      graceMs: timerMs(options.grace ?? "8s", "grace"),
       stop: signal,
       stats,
     }),

@@ -1,6 +1,7 @@
 // Finds the jobs that a request to GET /api/jobs asks for, a page at a time.
 
 import type { JobFilter } from "../outbox/filter.ts";
+import { payloadValuesOf } from "../outbox/filter.ts";
 import type { JobSummary } from "../outbox/inspect-jobs.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { Problem } from "./problem.ts";
@@ -24,16 +25,10 @@ function filterOf({ key, payload, ...given }: Omit<ListQuery, "limit" | "after">
   const conditions = {
     ...given,
     ...(key !== undefined && { dedupeKey: key }),
-    // What could be JSON as well as text means both: 42 is the number and the text.
-    ...(payload && { payload: Object.fromEntries(Object.entries(payload).map(([path, texts]) => [path, texts.flatMap((text) => [text, ...jsonValue(text)])])) }),
+    ...(payload && { payload: Object.fromEntries(Object.entries(payload).map(([path, texts]) => [path, texts.flatMap(payloadValuesOf)])) }),
   };
   // To look at all of them does no harm; nothing is done by this filter.
-  return Object.values(conditions).some((value) => value !== undefined) ? (conditions as JobFilter) : { all: true }; // listQuery has checked it, the filter checks it again
-}
-
-function jsonValue(text: string): (number | boolean | null)[] {
-  if (!/^(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?)$/.test(text)) return [];
-  return [JSON.parse(text) as number | boolean | null]; // one of the forms above
+  return Object.keys(conditions).length > 0 ? (conditions as JobFilter) : { all: true }; // listQuery has checked it, the filter checks it again
 }
 
 function pageAfter(query: ListQuery, last: string): string {

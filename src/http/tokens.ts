@@ -40,12 +40,13 @@ export function checkTokens(role: Role, given: GivenToken | readonly GivenToken[
   const each: readonly unknown[] = Array.isArray(given) ? given : [given];
   const all = each.map((one) => (typeof one === "object" && one !== null ? (one as NamedToken) : { token: one as string })); // checked below
   if (all.length > maxOfRole) throw new OutboxError("CONFIGURATION", `Expected at most ${maxOfRole} tokens of the role ${role}, one and its successor, got ${all.length}.`);
-  for (const { token } of all) {
+  for (const { name, token } of all) {
+    if (name !== undefined && typeof (name as unknown) !== "string") throw new OutboxError("CONFIGURATION", `Expected the name of each token of the role ${role} to be a text, got a value of the type ${typeof name}.`);
     const length = lengthOf(token);
     if (length === null || length < leastTokenLength) {
       throw new OutboxError("CONFIGURATION", `Expected each token of the role ${role} to have ${leastTokenLength} characters at least, got ${length ?? "none"}. Make one with \`openssl rand -hex 32\`.`);
     }
-    if (bearerOf(`Bearer ${token}`) === null) throw new OutboxError("CONFIGURATION", `Expected each token of the role ${role} to be of letters, digits and - . _ ~ + /, got one with something else in it. Make one with \`openssl rand -hex 32\`.`);
+    if (bearerOf(`Bearer ${token}`) !== token) throw new OutboxError("CONFIGURATION", `Expected each token of the role ${role} to be of letters, digits and - . _ ~ + /, got one with something else in it. Make one with \`openssl rand -hex 32\`.`);
   }
   return all;
 }

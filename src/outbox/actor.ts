@@ -1,7 +1,7 @@
 // Who does something to jobs or types, and why: what the ledger of actions records.
 
 import { hostname } from "node:os";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import { toJson } from "./payload.ts";
 
 export interface ActorOptions {
@@ -18,7 +18,7 @@ export function by({ actor, reason }: { readonly actor?: string | undefined; rea
 /** A text that people give, such as a name: not empty, not too long, and storable. */
 export function text(name: string, value: unknown, maxLength: number): string {
   if (typeof value !== "string" || value.length < 1 || value.length > maxLength) {
-    throw new OutboxError("INVALID_OPTION", `Expected ${name} to be a text of 1 to ${maxLength} characters, got ${JSON.stringify(value)}.`);
+    throw new OutboxError("INVALID_OPTION", `Expected ${name} to be a text of 1 to ${maxLength} characters, got ${shown(value)}.`);
   }
   toJson("action", value, name); // refuses NULs and broken surrogates
   return value;

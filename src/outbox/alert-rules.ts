@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import { shownDuration } from "./retention.ts";
 
 interface Narrowing {
@@ -126,5 +126,5 @@ function typeNames(path: string, given: unknown): string[] {
 }
 
 function refused(path: string, expected: string, given: unknown, hint = ""): OutboxError {
-  return new OutboxError("CONFIGURATION", `Expected ${path} ${expected}, got ${given === undefined ? "nothing" : JSON.stringify(given)}.${hint}`);
+  return new OutboxError("CONFIGURATION", `Expected ${path} ${expected}, got ${given === undefined ? "nothing" : shown(given)}.${hint}`);
 }

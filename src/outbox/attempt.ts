@@ -18,11 +18,14 @@ export interface EndOfAttempts {
   readonly reason: AttemptEnded | null;
   /** Called with the reason when it comes. Gives back how to listen no longer. */
   listen(listener: (reason: AttemptEnded) => void): () => void;
+  /** No more attempts are to be ended by it: takes its hands off the signals, which may live longer. */
+  leave(): void;
 }
 
 /** Ended by whichever signal is aborted first; their reasons are AttemptEnded. */
 export function endOfAttempts(...signals: readonly AbortSignal[]): EndOfAttempts {
   const listeners = new Set<(reason: AttemptEnded) => void>();
+  const left = new AbortController();
   let reason: AttemptEnded | null = null;
   const end = (signal: AbortSignal) => {
     if (reason !== null) return;
@@ -31,7 +34,7 @@ export function endOfAttempts(...signals: readonly AbortSignal[]): EndOfAttempts
   };
   for (const signal of signals) {
     if (signal.aborted) end(signal);
-    else signal.addEventListener("abort", () => end(signal), { once: true });
+    else signal.addEventListener("abort", () => end(signal), { once: true, signal: left.signal });
   }
   return {
     get reason() {
@@ -41,6 +44,7 @@ export function endOfAttempts(...signals: readonly AbortSignal[]): EndOfAttempts
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    leave: () => left.abort(),
   };
 }
 

@@ -4,7 +4,7 @@
 import type { Contract } from "./define.ts";
 import { durationMs } from "./duration.ts";
 import type { Duration } from "./duration.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import type { Outcome } from "./job.ts";
 
 export interface Breaker {
@@ -57,7 +57,7 @@ export function checkBreaker(type: string, breaker: Breaker | undefined): { fail
   const given: unknown = breaker;
   const { failures, pause } = typeof given === "object" && given !== null ? (given as Partial<Breaker>) : {};
   if (typeof failures !== "number" || !Number.isInteger(failures) || failures < 1 || failures > 1_000_000 || pause === undefined) {
-    throw new OutboxError("INVALID_OPTION", `Expected breaker of "${type}" to be { failures, pause }, such as { failures: 5, pause: "1m" }, got ${JSON.stringify(breaker)}.`);
+    throw new OutboxError("INVALID_OPTION", `Expected breaker of "${type}" to be { failures, pause }, such as { failures: 5, pause: "1m" }, got ${shown(breaker)}.`);
   }
   const pauseMs = durationMs(pause, `breaker.pause of "${type}"`);
   if (pauseMs < 1) throw new OutboxError("INVALID_OPTION", `Expected breaker.pause of "${type}" to be at least 1ms, got ${String(pause)}.`);

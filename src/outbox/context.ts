@@ -8,7 +8,8 @@ import { durationMs } from "./duration.ts";
 import { enqueueJob } from "./enqueue.ts";
 import { FinalError, OutboxError } from "./errors.ts";
 import type { Emit } from "./events.ts";
-import { cleanText } from "./failure.ts";
+import type { Conceal } from "./failure.ts";
+import { cleanText, concealNothing } from "./failure.ts";
 import type { ClaimedJob } from "./job.ts";
 import type { JobWrites } from "./job-writes.ts";
 import { maxResultBytes, toJson } from "./payload.ts";
@@ -39,9 +40,10 @@ export class Context implements JobContext {
   readonly #writes: JobWrites;
   readonly #emit: Emit;
   readonly #tracing: Tracing | null;
+  readonly #conceal: Conceal;
   #progressAt = Number.NEGATIVE_INFINITY;
 
-  constructor(job: ClaimedJob, own: Attempt, timeoutMs: number, { writes, emit, tracing = null }: { readonly writes: JobWrites; readonly emit: Emit; readonly tracing?: Tracing | null }) {
+  constructor(job: ClaimedJob, own: Attempt, timeoutMs: number, { writes, emit, tracing = null, conceal = concealNothing }: { readonly writes: JobWrites; readonly emit: Emit; readonly tracing?: Tracing | null; readonly conceal?: Conceal }) {
     this.job = job;
     this.attempt = job.attempt;
     this.maxAttempts = job.maxAttempts;
@@ -52,6 +54,7 @@ export class Context implements JobContext {
     this.#writes = writes;
     this.#emit = emit;
     this.#tracing = tracing;
+    this.#conceal = conceal;
   }
 
   get signal(): AbortSignal {
@@ -81,7 +84,7 @@ export class Context implements JobContext {
       const now = performance.now();
       if (percent < 100 && now - this.#progressAt < progressEveryMs) return;
       this.#progressAt = now;
-      await this.#writes.progress(this.job, Math.round(percent), note === undefined ? null : cleanText(note, maxNoteBytes));
+      await this.#writes.progress(this.job, Math.round(percent), note === undefined ? null : cleanText(this.#conceal(note, this.job.payload), maxNoteBytes));
     };
   }
 

@@ -6,10 +6,10 @@ import type { Breaker } from "./breaker.ts";
 import { checkBreaker } from "./breaker.ts";
 import type { AnyTransaction, Transaction } from "./database.ts";
 import type { Duration } from "./duration.ts";
-import { durationMs } from "./duration.ts";
+import { durationMs, timerMs } from "./duration.ts";
 import type { EffectOptions } from "./effects.ts";
 import type { Enqueued, EnqueueOptions, JobRequest } from "./enqueue.ts";
-import { OutboxError, refuseUnknown } from "./errors.ts";
+import { OutboxError, refuseUnknown, shown } from "./errors.ts";
 import type { ClaimedJob } from "./job.ts";
 import type { Concurrency, RateLimit } from "./limits.ts";
 import { checkConcurrency, checkRateLimit } from "./limits.ts";
@@ -97,7 +97,7 @@ export function defineJob<Input = unknown, Output = Input>(definition: ContractD
   refuseUnknown("the settings of a job's type", definition, settings);
   const { type, schema = null, version = 1, migrate = (payload: unknown) => payload, retry = {}, timeout, concurrency, rateLimit, breaker, onDead = "continue" } = definition;
   if (typeof type !== "string" || type.length < 1 || type.length > 200) {
-    throw new OutboxError("INVALID_OPTION", `Expected a job's type to be a name of 1 to 200 characters, got ${JSON.stringify(type)}.`);
+    throw new OutboxError("INVALID_OPTION", `Expected a job's type to be a name of 1 to 200 characters, got ${shown(type)}.`);
   }
   const contract: Contract<Input, Output> = {
     type,
@@ -105,8 +105,8 @@ export function defineJob<Input = unknown, Output = Input>(definition: ContractD
     version: checkVersion(type, version),
     migrate,
     retry,
-    maxAttempts: checkMaxAttempts(type, maxAttemptsOf(retry)),
-    timeoutMs: timeout === undefined ? defaultTimeoutMs : durationMs(timeout, `the timeout of "${type}"`),
+    maxAttempts: checkMaxAttempts(type, maxAttemptsOf(type, retry)),
+    timeoutMs: timeout === undefined ? defaultTimeoutMs : timerMs(timeout, `the timeout of "${type}"`),
     concurrency: checkConcurrency(type, concurrency),
     concurrencyKey: (payload) => (typeof concurrency === "object" ? concurrency.key(payload) : null),
     rateLimit: checkRateLimit(type, rateLimit),
@@ -119,23 +119,29 @@ export function defineJob<Input = unknown, Output = Input>(definition: ContractD
 
 function checkVersion(type: string, version: unknown): number {
   if (typeof version === "number" && Number.isInteger(version) && version >= 1 && version <= 1_000_000) return version;
-  throw new OutboxError("INVALID_OPTION", `Expected version of "${type}" to be a whole number from 1 to 1000000, got ${JSON.stringify(version)}.`);
+  throw new OutboxError("INVALID_OPTION", `Expected version of "${type}" to be a whole number from 1 to 1000000, got ${shown(version)}.`);
 }
 
 function checkOnDead(type: string, onDead: unknown): OnDead {
   if (onDead === "continue" || onDead === "block") return onDead;
-  throw new OutboxError("INVALID_OPTION", `Expected onDead of "${type}" to be "continue" or "block", got ${JSON.stringify(onDead)}.`);
+  throw new OutboxError("INVALID_OPTION", `Expected onDead of "${type}" to be "continue" or "block", got ${shown(onDead)}.`);
 }
 
-function maxAttemptsOf(retry: Retry): number {
+/** Here, and not when the first job has failed and is to wait. */
+function maxAttemptsOf(type: string, retry: Retry): number {
   if (typeof retry === "function") return defaultMaxAttempts;
+  const given: unknown = retry;
+  if (typeof given !== "object" || given === null || ("delays" in given && !Array.isArray(given.delays))) {
+    throw new OutboxError("INVALID_OPTION", `Expected retry of "${type}" to be { maxAttempts }, { delays: ["10s", "5m"] } or a function, got ${shown(given)}.`);
+  }
+  if ("delays" in retry) for (const delay of retry.delays) durationMs(delay, `a retry delay of "${type}"`);
   return retry.maxAttempts ?? ("delays" in retry ? retry.delays.length + 1 : defaultMaxAttempts);
 }
 
 /** Refuses a number of attempts that the table would refuse. */
 export function checkMaxAttempts(type: string, maxAttempts: number): number {
   if (Number.isInteger(maxAttempts) && maxAttempts >= 1 && maxAttempts <= 10_000) return maxAttempts;
-  throw new OutboxError("INVALID_OPTION", `Expected maxAttempts of "${type}" to be a whole number from 1 to 10000, got ${String(maxAttempts)}.`);
+  throw new OutboxError("INVALID_OPTION", `Expected maxAttempts of "${type}" to be a whole number from 1 to 10000, got ${shown(maxAttempts)}.`);
 }
 
 /** Writes lines to the worker's log, with the job's id and type on each. Do not log payloads. */

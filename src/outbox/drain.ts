@@ -3,9 +3,10 @@
 import type { Alerts } from "./alerts.ts";
 import type { Database } from "./database.ts";
 import type { Duration } from "./duration.ts";
-import { durationMs } from "./duration.ts";
+import { durationMs, timerMs } from "./duration.ts";
 import { OutboxError } from "./errors.ts";
 import type { Emit } from "./events.ts";
+import type { Conceal } from "./failure.ts";
 import type { JobWrites } from "./job-writes.ts";
 import { lookForAlerts, redriveChores, scheduleChores } from "./housekeeping.ts";
 import { countDue, nextDueAt, unhandledTypes } from "./inspect.ts";
@@ -76,9 +77,11 @@ export interface RunParts {
   readonly alerts: Alerts | null;
   /** Null: nothing is traced. */
   readonly tracing: Tracing | null;
+  /** Keeps secrets out of what is stored, logged and traced of a failure. */
+  readonly conceal: Conceal;
 }
 
-export async function drain({ database, writes, version, emit, compileSchedules, redrive, alerts, tracing }: RunParts, options: DrainOptions): Promise<DrainReport> {
+export async function drain({ database, writes, version, emit, compileSchedules, redrive, alerts, tracing, conceal }: RunParts, options: DrainOptions): Promise<DrainReport> {
   const { maxJobs = Number.POSITIVE_INFINITY, signal } = options;
   if (maxJobs !== Number.POSITIVE_INFINITY) wholeNumber("maxJobs", maxJobs);
   const limits = runLimits(options);
@@ -92,7 +95,7 @@ export async function drain({ database, writes, version, emit, compileSchedules,
   if (signal?.aborted === true) onSignal();
   signal?.addEventListener("abort", onSignal, { once: true });
   if (options.maxTime !== undefined) {
-    const maxTimeMs = durationMs(options.maxTime, "maxTime");
+    const maxTimeMs = timerMs(options.maxTime, "maxTime");
     timers.push(setTimeout(() => stop.abort("max_time" satisfies StopReason), maxTimeMs * 0.8));
     timers.push(setTimeout(() => haltWith(halt, "the drain's time is over"), maxTimeMs));
   }
@@ -113,6 +116,7 @@ export async function drain({ database, writes, version, emit, compileSchedules,
       exclusive: options.exclusive ?? false,
       emit,
       tracing,
+      conceal,
       ...(options.onState && { onState: options.onState }),
     };
     const { stopReason, tally: before } = await pump(pumpOptions);
@@ -158,7 +162,7 @@ export function runLimits(options: RunOptions): Pick<PumpOptions, "registry" | "
     batch: wholeNumber("batch", options.batch ?? 20),
     concurrency: wholeNumber("concurrency", options.concurrency ?? 20),
     leaseMs,
-    graceMs: durationMs(options.grace ?? "30s", "grace"),
+    graceMs: timerMs(options.grace ?? "30s", "grace"),
   };
 }
 

@@ -5,7 +5,7 @@
 import type { ActorOptions } from "./actor.ts";
 import { by } from "./actor.ts";
 import type { Sql } from "./database.ts";
-import { FinalError, InDoubtError, isA, LeaseLostError, OutboxError, RetryAfter } from "./errors.ts";
+import { FinalError, InDoubtError, isA, LeaseLostError, OutboxError, RetryAfter, shown } from "./errors.ts";
 import type { ClaimedJob } from "./job.ts";
 import { maxResultBytes, toJson } from "./payload.ts";
 import * as actions from "./store/effect-actions.ts";
@@ -66,7 +66,7 @@ function checkName(type: string, name: unknown): void {
     toJson(type, name, "the name of an effect"); // refuses NULs and broken surrogates
     return;
   }
-  throw new OutboxError("INVALID_OPTION", `Expected the name of an effect of "${type}" to be a text of 1 to 200 characters, got ${JSON.stringify(name)}.`);
+  throw new OutboxError("INVALID_OPTION", `Expected the name of an effect of "${type}" to be a text of 1 to 200 characters, got ${shown(name)}.`);
 }
 
 /** A person says what became of an effect that was not finished. */

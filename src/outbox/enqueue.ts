@@ -7,7 +7,7 @@ import type { Contract } from "./define.ts";
 import { checkMaxAttempts } from "./define.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
-import { OutboxError, refuseUnknown } from "./errors.ts";
+import { OutboxError, refuseUnknown, shown } from "./errors.ts";
 import { toJson } from "./payload.ts";
 import { checkPayload } from "./schema.ts";
 import type { NewJob } from "./store/enqueue.ts";
@@ -171,24 +171,27 @@ function newJob({ contract, payload, options }: JobRequest, trace: Trace | null)
 function priorityOf(type: string, priority: EnqueueOptions["priority"] = "normal"): number {
   const value: unknown = typeof priority === "string" ? namedPriorities[priority] : priority;
   if (typeof value === "number" && Number.isInteger(value) && value >= -32_768 && value <= 32_767) return value;
-  throw new OutboxError("INVALID_OPTION", `Expected priority of "${type}" to be "high", "normal", "low" or a whole number from -32768 to 32767, got ${JSON.stringify(priority)}.`);
+  throw new OutboxError("INVALID_OPTION", `Expected priority of "${type}" to be "high", "normal", "low" or a whole number from -32768 to 32767, got ${shown(priority)}.`);
 }
 
 function dueOf(type: string, { runAt, delay }: EnqueueOptions): { run_at: string | null; delay_ms: number | null } {
   if (runAt !== undefined && delay !== undefined) {
     throw new OutboxError("INVALID_OPTION", `Expected either runAt or delay for "${type}", got both.`);
   }
-  if (runAt !== undefined && (!(runAt instanceof Date) || Number.isNaN(runAt.getTime()))) {
-    throw new OutboxError("INVALID_OPTION", `Expected runAt of "${type}" to be a valid Date, got ${String(runAt)}.`);
-  }
+  if (runAt !== undefined && !isStorable(runAt)) throw new OutboxError("INVALID_OPTION", `Expected runAt of "${type}" to be a valid Date of the years 1 to 9999, got ${shown(runAt)}.`);
   return { run_at: runAt?.toISOString() ?? null, delay_ms: delay === undefined ? null : durationMs(delay, `the delay of "${type}"`) };
+}
+
+/** Postgres has no year 0, and ISO 8601 writes no year after 9999 with four digits. */
+function isStorable(at: unknown): boolean {
+  return at instanceof Date && at.getTime() >= Date.parse("0001-01-01T00:00:00Z") && at.getTime() <= Date.parse("9999-12-31T23:59:59.999Z");
 }
 
 const maxTags = 20;
 
 /** As Postgres writes an array; null without any. */
 function tagsOf(type: string, tags: unknown = []): string | null {
-  if (!Array.isArray(tags) || tags.length > maxTags) throw new OutboxError("INVALID_OPTION", `Expected tags of "${type}" to be a list of at most ${maxTags} texts, got ${Array.isArray(tags) ? `${tags.length} of them` : JSON.stringify(tags)}.`);
+  if (!Array.isArray(tags) || tags.length > maxTags) throw new OutboxError("INVALID_OPTION", `Expected tags of "${type}" to be a list of at most ${maxTags} texts, got ${Array.isArray(tags) ? `${tags.length} of them` : shown(tags)}.`);
   const texts = tags.map((tag: unknown, index) => text(type, `tags[${index}]`, tag, 100));
   return texts.length === 0 ? null : `{${[...new Set(texts)].map((tag) => `"${tag.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }
@@ -213,7 +216,7 @@ function dedupeMs(dedupeFor: NonNullable<EnqueueOptions["dedupeFor"]>): number |
 
 function text(type: string, name: string, value: unknown, maxLength = 500): string {
   if (typeof value !== "string" || value.length < 1 || value.length > maxLength) {
-    throw new OutboxError("INVALID_OPTION", `Expected ${name} of "${type}" to be a text of 1 to ${maxLength} characters, got ${JSON.stringify(value)}.`);
+    throw new OutboxError("INVALID_OPTION", `Expected ${name} of "${type}" to be a text of 1 to ${maxLength} characters, got ${shown(value)}.`);
   }
   toJson(type, value, name); // refuses NULs and broken surrogates
   return value;

@@ -1,5 +1,7 @@
 // Every error that users meet: a closed `code` for machines, a sentence for people.
 
+import { inspect } from "node:util";
+
 /** The codes of all errors that this package throws. */
 export type ErrorCode =
   | "NOT_IN_TRANSACTION"
@@ -70,6 +72,17 @@ export class LeaseLostError extends OutboxError {
 /** Thrown by a handler: trying again is pointless. The job becomes a dead letter at once. */
 export class FinalError extends Error {
   override readonly name: string = "FinalError";
+}
+
+/** A value as a message shows it: as JSON, or, for what JSON cannot carry, as a program would write it. */
+export function shown(value: unknown): string {
+  try {
+    // Undefined is what JSON makes of undefined, a function and a symbol, whatever TypeScript says.
+    const json: unknown = JSON.stringify(value);
+    return typeof json === "string" ? json : inspect(value);
+  } catch {
+    return inspect(value, { depth: 1, breakLength: Infinity });
+  }
 }
 
 /** From JavaScript a name that is misspelt would otherwise be ignored without a word. */

@@ -4,21 +4,37 @@ import { inspect } from "node:util";
 import type { Failure } from "./job.ts";
 
 const maxTextBytes = 8 * 1024;
+const unspeakable = "the handler threw something that cannot be shown";
+
+/** `text` without what is known to be secret, and without what looks so in `from`: the payload, or what was thrown. */
+export type Conceal = (text: string, ...from: readonly unknown[]) => string;
+
+export const concealNothing: Conceal = (text) => text;
 
 /** Never throws, whatever it is given: null, a string, a circular or frozen object, a getter that throws, 5 MB of message. */
-export function failureOf(thrown: unknown): Failure {
+export function failureOf(thrown: unknown, conceal: Conceal = concealNothing): Failure {
   try {
     if (thrown instanceof Error) {
       return {
         errorClass: cleanText(thrown.name || thrown.constructor.name || "Error", 200),
-        message: cleanText(thrown.message || "(no message)"),
-        stack: typeof thrown.stack === "string" ? cleanText(thrown.stack) : null,
+        message: cleanText(conceal(thrown.message) || "(no message)"),
+        stack: typeof thrown.stack === "string" ? cleanText(conceal(thrown.stack)) : null,
       };
     }
     const shown = typeof thrown === "string" ? thrown : inspect(thrown, { depth: 2, maxStringLength: 2000, breakLength: Infinity });
-    return { errorClass: "NotAnError", message: cleanText(`the handler threw ${thrown === null ? "null" : typeof thrown}: ${shown}`), stack: null };
-  } catch (cause) {
-    return { errorClass: "NotAnError", message: cleanText(`the handler threw something that cannot be shown (${String(cause)})`), stack: null };
+    return { errorClass: "NotAnError", message: cleanText(`the handler threw ${thrown === null ? "null" : typeof thrown}: ${conceal(shown, thrown)}`), stack: null };
+  } catch {
+    return { errorClass: "NotAnError", message: unspeakable, stack: null };
+  }
+}
+
+/** What cannot even be asked what it is (a proxy that was revoked, a name whose getter throws), as an error that says so. */
+export function askable(thrown: unknown): unknown {
+  try {
+    if (thrown instanceof Error) cleanText(thrown.name);
+    return thrown;
+  } catch {
+    return Object.assign(new Error(unspeakable), { name: "NotAnError" });
   }
 }
 

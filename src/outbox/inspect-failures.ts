@@ -5,7 +5,7 @@
 import type { Database, Row } from "./database.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import { reading } from "./reading.ts";
 
 /** Only so many of the newest entries of the ledger, and of the newest dead letters without one, are looked at. */
@@ -53,7 +53,7 @@ export interface Failures {
 
 /** What failed, in groups. Snoozed, released and cancelled attempts are no failures. */
 export async function listFailures(database: Database, { types, since = "24h", limit = 20 }: ListFailuresOptions = {}): Promise<Failures> {
-  if (!Number.isInteger(limit) || limit < 1 || limit > maxLimit) throw new OutboxError("INVALID_OPTION", `Expected limit to be a whole number from 1 to ${maxLimit}, got ${String(limit)}.`);
+  if (!Number.isInteger(limit) || limit < 1 || limit > maxLimit) throw new OutboxError("INVALID_OPTION", `Expected limit to be a whole number from 1 to ${maxLimit}, got ${shown(limit)}.`);
   const rows = await reading(
     database,
     async (sql) => {

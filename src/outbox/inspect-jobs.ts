@@ -1,7 +1,7 @@
 // What people ask of single jobs: which there are, and all that is known of one, with what happened to it in order.
 
 import type { Database, Row, Sql } from "./database.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import type { JobFilter } from "./filter.ts";
 import { checkJobId, selectionOf } from "./filter.ts";
 import type { Status } from "./job.ts";
@@ -71,7 +71,7 @@ const summary = `outbox.id, type, status, attempts, max_attempts, priority, run_
 
 /** The jobs of a filter, by their ids, which are given out in the order of time: newest first. */
 export async function listJobs(database: Database, filter: JobFilter, { limit = 50, after }: ListOptions = {}): Promise<JobSummary[]> {
-  if (!Number.isInteger(limit) || limit < 1 || limit > maxLimit) throw new OutboxError("INVALID_OPTION", `Expected limit to be a whole number from 1 to ${maxLimit}, got ${String(limit)}.`);
+  if (!Number.isInteger(limit) || limit < 1 || limit > maxLimit) throw new OutboxError("INVALID_OPTION", `Expected limit to be a whole number from 1 to ${maxLimit}, got ${shown(limit)}.`);
   const where = conditionsOf(selectionOf(filter), 3);
   const rows = await reading(database, (sql) =>
     sql.query(

@@ -1,7 +1,7 @@
 // The figures of `stats`, as cheap at ten million jobs as at ten. What an index of its own serves is counted, up to a
 // bound; what is finished has no index, and is counted while the table is small and estimated when it is large.
 
-import type { Sql } from "./database.ts";
+import type { Row, Sql } from "./database.ts";
 import type { Status } from "./job.ts";
 import { statuses } from "./job.ts";
 import { countFinishedSince } from "./inspect-finished.ts";
@@ -43,6 +43,9 @@ export interface Throughput {
 /** Which index has an entry for each job of the status, and no others; the others' share is in the table's statistics. */
 const indexOf: Partial<Record<Status, string>> = { waiting: "outbox_ordering_waiting", pending: "outbox_lanes", processing: "outbox_processing", error: "outbox_dead_letters" };
 
+/** Columns with the number of jobs of each of these statuses, up to `$1`. */
+const countedByIndex = Object.keys(indexOf).map((status) => `(select count(*)::float8 from (select from outbox where status = '${status}' limit $1) as counted) as ${status}`).join(",\n       ");
+
 export interface StatsOptions {
   /** Done and failed are counted since then; null: over the last minute. */
   readonly since: Date | null;
@@ -61,7 +64,7 @@ export async function readStats(sql: Sql, { since, exactUpTo = 0, smallBytes = d
     `with recursive ${everyLane}
      select clock_timestamp() as now,
        pg_relation_size('outbox')::float8 as bytes,
-       ${Object.keys(indexOf).map((status) => `(select count(*)::float8 from (select from outbox where status = '${status}' limit $1) as counted) as ${status}`).join(",\n       ")},
+       ${countedByIndex},
        (
          select coalesce(sum(jobs), 0)::float8
          from (select type, priority from lane where head <= statement_timestamp()) as due
@@ -84,7 +87,7 @@ export async function readStats(sql: Sql, { since, exactUpTo = 0, smallBytes = d
   );
   const now = row.now as Date; // timestamptz
   const small = Number(row.bytes) <= smallBytes;
-  const counts = await finishCounts(sql, new Map(Object.keys(indexOf).map((status) => [status as Status, Number(row[status])])), bound, small); // the keys above
+  const counts = await finishCounts(sql, row, bound, small);
   const firstDue = row.first_due_at as Date | null;
   const isDue = Number(row.first_ms ?? -1) >= 0;
   const due = Number(row.due);
@@ -99,8 +102,14 @@ export async function readStats(sql: Sql, { since, exactUpTo = 0, smallBytes = d
   };
 }
 
+/** How many jobs there are of each status, for checks that ask again and again: a few hundred pages at most of a large table, all of a small one. */
+export async function countStatuses(sql: Sql, smallBytes = defaultSmallBytes): Promise<Record<Status, Count>> {
+  const [row = {}] = await sql.query(`select pg_relation_size('outbox')::float8 as bytes, ${countedByIndex}`, [countedUpTo]);
+  return finishCounts(sql, row, countedUpTo, Number(row.bytes) <= smallBytes);
+}
+
 /** Adds what has no index, and puts the statistics' figures in the place of counts that have come to their bound. */
-async function finishCounts(sql: Sql, counted: ReadonlyMap<Status, number>, bound: number, small: boolean): Promise<Record<Status, Count>> {
+async function finishCounts(sql: Sql, counted: Row, bound: number, small: boolean): Promise<Record<Status, Count>> {
   const rows = small
     ? await sql.query("select status, count(*)::float8 as count from outbox group by status")
     : await sql.query(
@@ -115,8 +124,8 @@ async function finishCounts(sql: Sql, counted: ReadonlyMap<Status, number>, boun
   return Object.fromEntries(
     statuses.map((status): [Status, Count] => {
       if (small) return [status, { count: known.get(status) ?? 0, estimated: false }];
-      const exact = counted.get(status);
-      if (exact !== undefined && exact < bound) return [status, { count: exact, estimated: false }];
+      const exact = status in indexOf ? Number(counted[status]) : null;
+      if (exact !== null && exact < bound) return [status, { count: exact, estimated: false }];
       return [status, { count: Math.max(Math.round(known.get(status) ?? 0), exact ?? 0), estimated: true }];
     }),
   ) as Record<Status, Count>; // one entry for each

@@ -4,7 +4,7 @@ import type { Sql } from "./database.ts";
 import type { Status } from "./job.ts";
 import { statuses } from "./job.ts";
 import { lanesOf } from "./store/first-due.ts";
-import { typesOf } from "./store/skips.ts";
+import { everyLane, typesOf } from "./store/skips.ts";
 
 /** Number of jobs by status; every status is there. */
 export async function countByStatus(sql: Sql): Promise<Record<Status, number>> {
@@ -83,16 +83,17 @@ export async function unhandledTypes(sql: Sql, types: readonly string[]): Promis
   return rows.map((row) => ({ type: String(row.type), count: Number(row.count) }));
 }
 
-/** The pending job that has been due longest. */
+/** The pending job that has been due longest. Reads a few index entries for each lane. */
 export async function oldestDue(sql: Sql): Promise<{ id: string; type: string; runAt: Date; ageMs: number } | null> {
   const [row] = await sql.query(
-    `select id, type, run_at, extract(epoch from clock_timestamp() - run_at)::float8 * 1000 as age_ms
-     from outbox
-     where status = 'pending' and run_at <= statement_timestamp()
-     order by run_at, id
+    `with recursive ${everyLane}
+     select id, type, head, extract(epoch from clock_timestamp() - head)::float8 * 1000 as age_ms
+     from lane
+     where head <= statement_timestamp()
+     order by head, id
      limit 1`,
   );
-  return row === undefined ? null : { id: String(row.id), type: String(row.type), runAt: row.run_at as Date, ageMs: Number(row.age_ms) };
+  return row === undefined ? null : { id: String(row.id), type: String(row.type), runAt: row.head as Date, ageMs: Number(row.age_ms) };
 }
 
 /** Jobs that have been processing for longer than `olderThanMs`, oldest first, at most `limit`, with whether their worker is alive. */

@@ -4,7 +4,7 @@
 import type { ActorOptions } from "./actor.ts";
 import { by } from "./actor.ts";
 import type { Database } from "./database.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import type { JobFilter, Selection } from "./filter.ts";
 import { selectionOf } from "./filter.ts";
 import type { JobSummary } from "./inspect-jobs.ts";
@@ -48,7 +48,7 @@ const maxAttempts = 1000;
  * cancelled, or pending and not yet due. A job whose dedupe key a later one holds is left out and counted.
  */
 export async function retryJobs(database: Database, filter: JobFilter, { attempts = 1, ...options }: RetryOptions = {}): Promise<ActionReport> {
-  if (!Number.isInteger(attempts) || attempts < 1 || attempts > maxAttempts) throw new OutboxError("INVALID_OPTION", `Expected attempts to be a whole number from 1 to ${maxAttempts}, got ${String(attempts)}.`);
+  if (!Number.isInteger(attempts) || attempts < 1 || attempts > maxAttempts) throw new OutboxError("INVALID_OPTION", `Expected attempts to be a whole number from 1 to ${maxAttempts}, got ${shown(attempts)}.`);
   const selection = selectionOf(filter);
   const from = selection.statuses === null && selection.ids === null ? (["error"] as const) : within(selection, retriable, "retried");
   const keysTaken = await reading(database, (sql) => store.countKeysTaken(sql, { selection, from }), timeoutMs);

@@ -20,7 +20,8 @@ export function jsonSchemaOf({ schema }: Contract): Record<string, unknown> | nu
   try {
     // By name of the library that heeds it: zod, valibot. By default they throw for what cannot be expressed.
     const said = standard.jsonSchema.input({ target: "draft-2020-12", libraryOptions: { unrepresentable: "any", errorMode: "ignore" } });
-    return JSON.parse(JSON.stringify(said)) as Record<string, unknown>; // an object, and now of JSON alone
+    const schema: unknown = JSON.parse(JSON.stringify(said)); // of JSON alone
+    return typeof schema === "object" && !Array.isArray(schema) ? (schema as Record<string, unknown> | null) : null;
   } catch {
     return null; // a listing of all types must not fail for one whose library gives up
   }

@@ -13,6 +13,8 @@ import { OutboxError } from "./errors.ts";
 import type { JobFilter } from "./filter.ts";
 import { checkJobId } from "./filter.ts";
 import type { Emit } from "./events.ts";
+import type { Conceal } from "./failure.ts";
+import { concealNothing } from "./failure.ts";
 import { countByStatus } from "./inspect.ts";
 import type { Stats } from "./inspect-stats.ts";
 import { readStats } from "./inspect-stats.ts";
@@ -113,11 +115,13 @@ export interface Edge {
   readonly alerts?: Alerts | null;
   /** Default: nothing is traced. */
   readonly tracing?: Tracing | null;
+  /** Keeps secrets out of what is stored, logged and traced of a failure. Default: nothing is taken for one. */
+  readonly conceal?: Conceal;
 }
 
-export function outboxOver(database: Database, { version, emit, retention = defaultRetention, inTransaction, compileSchedules = refuseSchedules, redrive = [], alerts = null, tracing = null }: Edge): Outbox {
+export function outboxOver(database: Database, { version, emit, retention = defaultRetention, inTransaction, compileSchedules = refuseSchedules, redrive = [], alerts = null, tracing = null, conceal = concealNothing }: Edge): Outbox {
   const writes = jobWrites(database, inTransaction ?? ((work) => database.transaction(work)));
-  const parts: RunParts = { database, writes, version, emit, retention, compileSchedules, redrive, alerts, tracing };
+  const parts: RunParts = { database, writes, version, emit, retention, compileSchedules, redrive, alerts, tracing, conceal };
   return {
     enqueue: (tx, contract, payload, options) => enqueueJob(tx, contract, payload, options, tracing),
     enqueueMany: (tx, jobs) => settledEarly(() => enqueueJobs(tx, jobs, tracing)),

@@ -5,7 +5,7 @@ import { by, text } from "./actor.ts";
 import type { Sql } from "./database.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import type { Pause } from "./store/pauses.ts";
 import * as store from "./store/pauses.ts";
 
@@ -34,8 +34,8 @@ export async function resumeType(sql: Sql, type: string, options: ResumeOptions 
 function untilOf(type: string, until: PauseOptions["until"]): Date | number | null {
   if (until === undefined) return null;
   const value = until instanceof Date ? until.getTime() : durationMs(until, `until of the pause of "${type}"`);
-  if (value <= latestMs) return until instanceof Date ? until : value; // false for an invalid Date
-  throw new OutboxError("INVALID_OPTION", `Expected until of the pause of "${type}" to be a valid Date before the year 10000 or a duration such as "2h", got ${String(until)}.`);
+  if (value >= 0 && value <= latestMs) return until instanceof Date ? until : value; // false for an invalid Date
+  throw new OutboxError("INVALID_OPTION", `Expected until of the pause of "${type}" to be a valid Date before the year 10000 or a duration such as "2h", got ${shown(until)}.`);
 }
 
 function checkType(type: string): string {

@@ -4,7 +4,7 @@ import { by } from "./actor.ts";
 import type { Database } from "./database.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import { previewPrune, pruneFinished, slotRetentionMs } from "./maintenance.ts";
 import type { FinishedStatus, RetentionMs } from "./retention.ts";
 import { finishedStatuses, shownDuration } from "./retention.ts";
@@ -55,7 +55,7 @@ export async function prune(database: Database, configured: RetentionMs, options
   const byRetention = options.olderThan === undefined && options.statuses === undefined;
   const { signal, limit = Number.POSITIVE_INFINITY } = options;
   if (limit !== Number.POSITIVE_INFINITY && (!Number.isInteger(limit) || limit < 1)) {
-    throw new OutboxError("INVALID_OPTION", `Expected limit to be a whole number from 1, got ${String(limit)}.`);
+    throw new OutboxError("INVALID_OPTION", `Expected limit to be a whole number from 1, got ${shown(limit)}.`);
   }
   if (options.dryRun === true) {
     const { first, ...found } = await previewPrune(database, retention, maxSamples, { signal });
@@ -97,7 +97,7 @@ export function expectFinished(statuses: readonly string[]): FinishedStatus[] {
   return statuses.map((status) => {
     const found = known.find((each) => each === status);
     if (found !== undefined) return found;
-    throw new OutboxError("INVALID_OPTION", `Expected statuses that are finished (${known.join(", ")}), got ${JSON.stringify(status)}: only finished jobs are pruned.`);
+    throw new OutboxError("INVALID_OPTION", `Expected statuses that are finished (${known.join(", ")}), got ${shown(status)}: only finished jobs are pruned.`);
   });
 }
 

@@ -10,6 +10,7 @@ import type { Chore } from "./chores.ts";
 import { createChores } from "./chores.ts";
 import type { Database } from "./database.ts";
 import type { Emit } from "./events.ts";
+import type { Conceal } from "./failure.ts";
 import { createHands } from "./hands.ts";
 import type { ClaimedJob, Outcome } from "./job.ts";
 import type { JobWrites } from "./job-writes.ts";
@@ -59,6 +60,7 @@ export interface PumpOptions {
   readonly exclusive: boolean;
   readonly emit: Emit;
   readonly tracing: Tracing | null;
+  readonly conceal: Conceal;
   /** Told whenever it changes what the worker is doing; for probes and beats. */
   readonly onState?: (state: PumpState) => void;
 }
@@ -98,13 +100,14 @@ export function pump(options: PumpOptions): Promise<{ stopReason: StopReason; ta
 }
 
 async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; tally: Tally }> {
-  const { database, writes, registry, batch, concurrency, leaseMs, maxJobs, emit, tracing, stop } = options;
+  const { database, writes, registry, batch, concurrency, leaseMs, maxJobs, emit, tracing, conceal, stop } = options;
   const ends = options.whenEmpty === "end";
   const bell = createBell();
   const lanes = createLanes(() => registry.types());
   const limited = createLimitedTypes();
   const breakers = createBreakers((type) => registry.contractOf(type));
-  const settler = createSettler(database, emit, leaseMs);
+  // Beats may still get through: as long as the worker had a row, nobody would take the jobs.
+  const settler = createSettler(database, emit, leaseMs, () => session?.abandon("what became of a job could not be written for a whole lease"));
   const choresEnd = new AbortController();
   const chores = createChores(options.chores, choresEnd.signal, emit);
   const hands = createHands({ slots: concurrency, batch, run: (job, attempt) => outcomeOf(job, attempt, attempts), onFinished: bell.ring });
@@ -133,6 +136,8 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
   let rung = false;
   let deepLookAt = Number.NEGATIVE_INFINITY;
   let rescuedAt = Number.NEGATIVE_INFINITY;
+  /** Since when the looks have shown jobs that workers have lost, and none of them was taken up again; null: the latest has shown none. */
+  let lostSince: number | null = null;
   let suspectsIgnoredUntil = Number.NEGATIVE_INFINITY;
   let answeredAt = performance.now();
   let lastWorkAt = performance.now();
@@ -164,7 +169,7 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
         return { kind: "released" };
       }
       if (breakers.isOpen(job.type)) return { kind: "released" };
-      const outcome = await runJob(job, { handler, attempt, end, writes, emit, tracing });
+      const outcome = await runJob(job, { handler, attempt, end, writes, emit, tracing, conceal });
       const turn = breakers.note(job.type, outcome);
       if (turn !== null) startChore(() => turns.turnBreaker(job.type, turn));
       return outcome;
@@ -277,6 +282,8 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
         const found = await turns.look(deep);
         claimedSinceLook = 0;
         seen = { ...found, changes: begun, deep, at: performance.now() };
+        if (found.rescue || found.suspects.some(({ held }) => !held)) lostSince ??= seen.at;
+        else if (deep) lostSince = null; // no other look would see all of them
         limited.learn(found.lanes);
         breakers.learn(found.tripped);
         if (deep) deepLookAt = seen.at + (seen.at - beganAt) * deepLookShare;
@@ -299,6 +306,7 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
     const opened = await trying("register", () =>
       openSession(database, { types, versions: () => registry.versionsOf(types), leaseMs, version: options.version, emit, onBeat, ...(ends ? {} : { onRing }) }),
     );
+    attempts.leave(); // those of the session before have been ended, or are over
     attempts = endOfAttempts(opened.lost, options.halt);
     return opened;
   }
@@ -357,6 +365,8 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
         await session.close();
         session = null;
         seen = null; // the jobs of the lost session are the first to be looked for
+        changes += 1; // a look that is under way does not know of them yet
+        suspectsIgnoredUntil = Number.NEGATIVE_INFINITY; // it was the lost session that could not have them
       }
       if (!declared) {
         const limits = registry.contracts().map(limitsOf);
@@ -399,7 +409,10 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
         wasClaimed(claimed);
         seen = null;
         if (claimed === 0) suspectsIgnoredUntil = performance.now() + dutyPauseMs;
-        else await runAlone();
+        else {
+          lostSince = null;
+          await runAlone();
+        }
         continue;
       }
 
@@ -428,7 +441,15 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
         await bell.wait(options.pollMs);
         continue;
       }
-      if (ends && hands.isEmpty() && tasks.size === 0 && seen?.deep === true && !limitedSoon()) {
+      if (ends && hands.isEmpty() && tasks.size === 0 && seen?.deep === true && !limitedSoon() && !foundSoon()) {
+        // One that was buried and has not noticed yet has claimed nothing, however much was due.
+        const leaving = session;
+        session = null;
+        if (leaving !== null && !(await leaving.close())) {
+          seen = null;
+          suspectsIgnoredUntil = Number.NEGATIVE_INFINITY;
+          continue;
+        }
         const waits = seen.suspects.length > 0 || seen.suspectsPaused || seen.lanes.some(({ held, inMs }) => held !== null && inMs <= 0);
         return await finish(waits ? "paused" : "empty", "run");
       }
@@ -443,6 +464,9 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
 
   /** Rate limits whose next token is so near that a drain waits for it. */
   const limitedSoon = () => limited.wait() && limited.nextInMs() < drainWaitsMs;
+
+  /** Lost jobs that could not be had just now: their rows are held, perhaps by the transaction of the attempt that was lost. */
+  const foundSoon = () => lostSince !== null && performance.now() - lostSince < options.patienceMs;
 
   async function listenFor(who: Session, on: boolean): Promise<void> {
     await trying("listen", () => who.listen(on));

@@ -4,7 +4,7 @@
 import type { Database, Sql } from "./database.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import type { Emit } from "./events.ts";
 import { shownDuration } from "./retention.ts";
 import * as store from "./store/redrive-policy.ts";
@@ -109,5 +109,5 @@ function classes(path: string, given: unknown): string[] {
 }
 
 function refused(path: string, expected: string, given: unknown, hint = ""): OutboxError {
-  return new OutboxError("CONFIGURATION", `Expected ${path} ${expected}, got ${given === undefined ? "nothing" : JSON.stringify(given)}.${hint}`);
+  return new OutboxError("CONFIGURATION", `Expected ${path} ${expected}, got ${given === undefined ? "nothing" : shown(given)}.${hint}`);
 }

@@ -2,7 +2,7 @@
 
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 
 /** Counted from `finishedAt`; `false` keeps them for ever. */
 export interface Retention {
@@ -31,9 +31,9 @@ const mostMs = 36_500 * dayMs;
 /** Checks what was configured; what is left out has its default. */
 export function retentionMs(retention: unknown = {}): RetentionMs {
   if (typeof retention !== "object" || retention === null || Array.isArray(retention)) {
-    throw new OutboxError("CONFIGURATION", `Expected retention to be an object such as { done: "7d", cancelled: "7d", dead: "30d" }, got ${JSON.stringify(retention)}.`);
+    throw new OutboxError("CONFIGURATION", `Expected retention to be an object such as { done: "7d", cancelled: "7d", dead: "30d" }, got ${shown(retention)}.`);
   }
-  const unknown = Object.keys(retention).find((name) => !(name in defaultRetention));
+  const unknown = Object.keys(retention).find((name) => !Object.hasOwn(defaultRetention, name));
   if (unknown !== undefined) {
     throw new OutboxError("CONFIGURATION", `Expected retention to name done, cancelled or dead (the dead letters, status error), got ${JSON.stringify(unknown)}.`);
   }
@@ -47,7 +47,7 @@ function keptMs(name: keyof Retention, value: unknown): number | null {
   const ms = parsed(value);
   if (ms >= leastMs && ms <= mostMs) return ms;
   const hint = typeof value === "number" ? " A number is milliseconds." : "";
-  throw new OutboxError("CONFIGURATION", `Expected retention.${name} to be a duration from "1m" to "36500d", such as "7d", or false to keep them for ever, got ${JSON.stringify(value)}.${hint}`);
+  throw new OutboxError("CONFIGURATION", `Expected retention.${name} to be a duration from "1m" to "36500d", such as "7d", or false to keep them for ever, got ${shown(value)}.${hint}`);
 }
 
 function parsed(value: unknown): number {

@@ -8,8 +8,9 @@ import { Context, resultJson } from "./context.ts";
 import type { Contract, Handler } from "./define.ts";
 import { FinalError, isA, LeaseLostError, PayloadError, PayloadTooLargeError, RetryAfter } from "./errors.ts";
 import type { Emit } from "./events.ts";
-import { failureOf } from "./failure.ts";
-import type { ClaimedJob, Outcome } from "./job.ts";
+import type { Conceal } from "./failure.ts";
+import { askable, concealNothing, failureOf } from "./failure.ts";
+import type { ClaimedJob, Failure, Outcome } from "./job.ts";
 import type { JobWrites } from "./job-writes.ts";
 import { payloadOf } from "./schema.ts";
 import type { Tracing } from "./tracing.ts";
@@ -27,6 +28,8 @@ export interface RunJobOptions {
   readonly emit: Emit;
   /** Null, or nothing: it is not traced. */
   readonly tracing?: Tracing | null;
+  /** Keeps secrets out of what is stored of a failure. Default: nothing is taken for one. */
+  readonly conceal?: Conceal;
 }
 
 /** Never throws, and always comes back: at the latest when the time limit has passed, even if the handler never settles. */
@@ -37,7 +40,8 @@ export function runJob(job: ClaimedJob, options: RunJobOptions): Promise<Outcome
 
 async function runAttempt(job: ClaimedJob, options: RunJobOptions): Promise<Outcome> {
   const { contract } = options.handler;
-  if (options.end.reason !== null) return failed(job, contract, options.end.reason);
+  const shown = (error: unknown) => failureOf(error, (text, ...from) => (options.conceal ?? concealNothing)(text, job.payload, ...from));
+  if (options.end.reason !== null) return failed(job, contract, options.end.reason, shown);
   const { timeoutMs } = contract;
   const { attempt = new Attempt() } = options;
   const context = new Context(job, attempt, timeoutMs, options);
@@ -55,28 +59,29 @@ async function runAttempt(job: ClaimedJob, options: RunJobOptions): Promise<Outc
     }
     if (context.snoozedMs !== null) return { kind: "snoozed", delayMs: context.snoozedMs };
     return { kind: "done", result: resultJson(job, result) };
-  } catch (error) {
+  } catch (thrown) {
+    const error = askable(thrown);
     // A commit that was under way when the time was up may well succeed: then the job is done, and nothing else is true.
     if (context.completing !== null) await Promise.race([context.completing, sleep(commitGraceMs, undefined, { ref: false })]);
     if (context.completed) {
-      if (!(error instanceof AttemptEnded)) options.emit({ event: "job_failed_after_completion", job, failure: failureOf(error) });
+      if (!(error instanceof AttemptEnded)) options.emit({ event: "job_failed_after_completion", job, failure: shown(error) });
       return { kind: "completed" };
     }
     if (context.snoozedMs !== null && !(error instanceof AttemptEnded)) return { kind: "snoozed", delayMs: context.snoozedMs };
-    return failed(job, contract, error);
+    return failed(job, contract, error, shown);
   } finally {
     clearTimeout(timer);
     unlisten();
   }
 }
 
-function failed(job: ClaimedJob, contract: Contract, error: unknown): Outcome {
+function failed(job: ClaimedJob, contract: Contract, error: unknown, shown: (error: unknown) => Failure): Outcome {
   if (error instanceof AttemptEnded && error.why === "stopping") return { kind: "released" };
   if (error instanceof AttemptEnded && error.why === "cancelled") return { kind: "cancelled" };
   if ((error instanceof AttemptEnded && error.why === "lease_lost") || error instanceof LeaseLostError) return { kind: "lost" };
 
   const timedOut = error instanceof AttemptEnded;
-  const failure = failureOf(error);
+  const failure = shown(error);
   // A payload that does not fit, or a result that cannot be stored, would be the same next time.
   const final = isA(error, FinalError) || error instanceof PayloadError || error instanceof PayloadTooLargeError;
   if (final || job.attempt >= job.maxAttempts) return { kind: "dead", failure, timedOut, final };

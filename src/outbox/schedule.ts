@@ -3,7 +3,7 @@
 
 import type { Contract } from "./define.ts";
 import type { EnqueueOptions, JobRequest } from "./enqueue.ts";
-import { OutboxError } from "./errors.ts";
+import { OutboxError, shown } from "./errors.ts";
 import { toJson } from "./payload.ts";
 import { checkPayload } from "./schema.ts";
 import type { Missed, Timing } from "./slots.ts";
@@ -51,13 +51,13 @@ export interface Schedule extends ScheduleDeclaration, Timing {}
 export function defineSchedule<Input, Output>(definition: ScheduleDefinition<Input, Output>): ScheduleDeclaration {
   const { name, cron, timeZone = "UTC", missed = "last", contract, payload, options = {} } = definition;
   if (typeof name !== "string" || !/^\P{Cc}{1,200}$/u.test(name) || !name.isWellFormed()) {
-    throw new OutboxError("INVALID_OPTION", `Expected a schedule's name to have 1 to 200 characters, none of them a control character, got ${JSON.stringify(name)}.`);
+    throw new OutboxError("INVALID_OPTION", `Expected a schedule's name to have 1 to 200 characters, none of them a control character, got ${shown(name)}.`);
   }
   if (typeof cron !== "string" || cron.trim() === "") {
-    throw new OutboxError("INVALID_OPTION", `Expected cron of the schedule "${name}" to be a cron expression such as "0 7 * * *", got ${JSON.stringify(cron)}.`);
+    throw new OutboxError("INVALID_OPTION", `Expected cron of the schedule "${name}" to be a cron expression such as "0 7 * * *", got ${shown(cron)}.`);
   }
   if (!missedPolicies.includes(missed)) {
-    throw new OutboxError("INVALID_OPTION", `Expected missed of the schedule "${name}" to be "none", "last" or "all", got ${JSON.stringify(missed)}.`);
+    throw new OutboxError("INVALID_OPTION", `Expected missed of the schedule "${name}" to be "none", "last" or "all", got ${shown(missed)}.`);
   }
   checkTimeZone(name, timeZone);
   if ("runAt" in options) {
@@ -76,11 +76,11 @@ export function defineSchedule<Input, Output>(definition: ScheduleDefinition<Inp
 
 function checkTimeZone(name: string, timeZone: unknown): void {
   if (typeof timeZone === "string" && isTimeZone(timeZone)) return;
-  const city = String(timeZone).toLowerCase().split("/").at(-1);
+  const city = typeof timeZone === "string" ? timeZone.toLowerCase().split("/").at(-1) : undefined;
   const guess = Intl.supportedValuesOf("timeZone").find((zone) => zone.toLowerCase().split("/").at(-1) === city);
   throw new OutboxError(
     "INVALID_OPTION",
-    `Expected timeZone of the schedule "${name}" to be an IANA name such as "Europe/Berlin" or "UTC", got ${JSON.stringify(timeZone)}.${guess === undefined ? "" : ` Did you mean "${guess}"?`}`,
+    `Expected timeZone of the schedule "${name}" to be an IANA name such as "Europe/Berlin" or "UTC", got ${shown(timeZone)}.${guess === undefined ? "" : ` Did you mean "${guess}"?`}`,
   );
 }
 

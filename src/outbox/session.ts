@@ -23,8 +23,10 @@ export interface Session {
   listen(on: boolean): Promise<void>;
   /** Becomes the only one that does what is called so, until the row is gone. False: another living worker does. */
   lock(name: string): Promise<boolean>;
-  /** Stops the beats and removes the row. */
-  close(): Promise<void>;
+  /** Its jobs go to others, because what became of one of them could not be written. */
+  abandon(message: string): void;
+  /** Stops the beats and removes the row. False: others had removed it, or may have, and all its latest claims came back empty. */
+  close(): Promise<boolean>;
 }
 
 export interface SessionOptions {
@@ -50,6 +52,7 @@ const maxBeatMs = 6000;
 export async function openSession(database: Database, { types, versions, leaseMs, version, emit, onRing, onBeat }: SessionOptions): Promise<Session> {
   const beatMs = Math.min(leaseMs / 3, maxBeatMs);
   const worker = uuid7();
+  const registeredAt = performance.now(); // the answer may take long, and the lease is running
   await registerWorker(database, { id: worker, host: hostname(), pid: process.pid, version, types, versions: versions(), leaseMs });
   emit({ event: "worker_registered", worker, types });
 
@@ -62,7 +65,7 @@ export async function openSession(database: Database, { types, versions, leaseMs
 
   async function keepAlive(): Promise<void> {
     let connection: (Sql & { close(): Promise<void> }) | null = null;
-    let lastBeatAt = performance.now();
+    let lastBeatAt = registeredAt;
     let waitMs = hears ? 0 : beatMs; // the row itself is the first beat, but the doorbell is wanted at once
     try {
       while (!lost.signal.aborted) {
@@ -116,15 +119,18 @@ export async function openSession(database: Database, { types, versions, leaseMs
       listening = on;
     },
     lock: (name) => takeLock(database, name, worker),
+    abandon: lose,
     async close() {
       closing.abort();
       await beating;
       try {
-        await removeWorker(database, worker);
+        const wasThere = await removeWorker(database, worker);
         emit({ event: "worker_left", worker });
+        return wasThere;
       } catch (error) {
         // Its lease runs out by itself; then any other worker removes the row.
         emit({ event: "database_failed", doing: "leave", error, retryInMs: null });
+        return false;
       }
     },
   };

@@ -30,20 +30,20 @@ export interface Tally {
 }
 
 export interface Settler {
-  /** Writes the outcomes, tells of them, and comes back. Throws what does not pass and is no single outcome's fault. */
+  /** Writes the outcomes, tells of them, and comes back. Throws what does not pass and is no single outcome's fault. `answerLost`: an earlier try may have written them already. */
   settle(batch: readonly Finished[], answerLost?: boolean): Promise<void>;
   /** Tells of outcomes that have been written already, except those that are `lost`. */
   report(batch: readonly Finished[], lost: ReadonlySet<string>): void;
   readonly tally: Tally;
 }
 
-/** `answerLost`: an earlier try may have written them already. */
-export function createSettler(database: Database, emit: Emit, retryForMs: number): Settler {
+/** `onGivenUp`: what could not be written in `retryForMs` is left to others, who have to be able to take it. */
+export function createSettler(database: Database, emit: Emit, retryForMs: number, onGivenUp: () => void = () => undefined): Settler {
   const tally: Tally = { done: 0, retried: 0, dead: 0, released: 0, cancelled: 0, lost: 0 };
   return {
     tally,
     async settle(batch, answerLost = false) {
-      const stands = await write(database, emit, batch, { retryForMs, answerLost });
+      const stands = await write(database, emit, batch, { retryForMs, onGivenUp, answerLost });
       for (const finished of batch) report(finished, stands.get(finished.job.id) ?? { kind: "lost" }, tally, emit);
       await blockTypes(database, emit, batch);
     },
@@ -67,7 +67,7 @@ async function write(
   database: Database,
   emit: Emit,
   batch: readonly Finished[],
-  { retryForMs, ...before }: { retryForMs: number; answerLost: boolean },
+  { retryForMs, onGivenUp, ...before }: { retryForMs: number; onGivenUp: () => void; answerLost: boolean },
 ): Promise<Map<string, Outcome>> {
   const ended = batch.filter(({ outcome }) => outcome.kind === "completed" || outcome.kind === "cancelled");
   const stands = new Map(ended.map(({ job, outcome }) => [job.id, outcome]));
@@ -88,16 +88,21 @@ async function write(
       emit({ event: "database_failed", doing: "settle", error, retryInMs });
     });
 
+  // The database has not taken them for a whole lease: others rescue the jobs.
+  const givenUp = () => {
+    onGivenUp();
+    return stands;
+  };
   try {
     await retrying(unwritten);
   } catch (error) {
-    if (isTransient(error)) return stands; // the database is gone for longer than a lease: others rescue the jobs
+    if (isTransient(error)) return givenUp();
     // One outcome that cannot be written must not fail the others: each by itself, and the culprit as a dead letter.
     for (const finished of unwritten) {
       try {
         await retrying([finished]);
       } catch (cause) {
-        if (isTransient(cause)) return stands;
+        if (isTransient(cause)) return givenUp();
         await retrying([{ ...finished, outcome: unstorable(cause) }]);
       }
     }

@@ -5,13 +5,15 @@ import { jittered } from "./backoff.ts";
 
 /** Deadlock, serialization failure, connection failures (a protocol violation does not pass), too many connections, a statement cancelled, server starting or stopping, a transaction that was idle for too long. */
 const sqlStates = /^(08(?!P01)...|40001|40P01|53300|57014|57P0[1-5]|25006|25P03|55P03)$/;
+/** PgBouncer calls everything that it says itself a protocol violation: these are about a Postgres that is away, or too much to do. */
+const ofPooler = /^(server conn crashed|server login (failed|has been failing)|server closed|connect (failed|timeout)|query_wait_timeout|pgbouncer cannot connect|no more connections allowed|.*(shutting down|server_login_retry))/i;
 const socketCodes = new Set(["ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "CONNECTION_LOST"]);
 
 /** True when the same statement may well succeed later. A connection that broke leaves open whether it was carried out. */
 export function isTransient(error: unknown): boolean {
   for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
     const code = (cause as { code?: unknown }).code;
-    if (typeof code === "string" && (sqlStates.test(code) || socketCodes.has(code))) return true;
+    if (typeof code === "string" && (sqlStates.test(code) || socketCodes.has(code) || (code === "08P01" && ofPooler.test(cause.message)))) return true;
     if (cause instanceof AggregateError && cause.errors.some(isTransient)) return true;
     // pg has no code for these.
     if (/^(Connection terminated|Client has encountered a connection error|timeout expired|timeout exceeded when trying to connect|Query read timeout)/.test(cause.message)) return true;

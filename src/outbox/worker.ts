@@ -42,7 +42,7 @@ const healthBeatMs = 30_000;
 const noTally: Tally = { done: 0, retried: 0, dead: 0, released: 0, cancelled: 0, lost: 0 };
 
 /** A worker keeps trying for ever while the database is away. */
-export function createWorker({ database, writes, version, emit, retention, compileSchedules, redrive, alerts, tracing }: RunParts, options: WorkerOptions): Worker {
+export function createWorker({ database, writes, version, emit, retention, compileSchedules, redrive, alerts, tracing, conceal }: RunParts, options: WorkerOptions): Worker {
   const limits = runLimits(options);
   const idleTimeoutMs = options.idleTimeout === undefined ? Number.POSITIVE_INFINITY : durationMs(options.idleTimeout, "idleTimeout");
   const stop = new AbortController();
@@ -75,6 +75,7 @@ export function createWorker({ database, writes, version, emit, retention, compi
         exclusive: false,
         emit,
         tracing,
+        conceal,
         onState: (now) => (state = now),
       });
       return tally;

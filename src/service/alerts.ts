@@ -4,7 +4,7 @@ import type { AlertThresholds } from "../outbox/alert-rules.ts";
 import { alertRules } from "../outbox/alert-rules.ts";
 import type { Alert, Alerts, Receiver } from "../outbox/alerts.ts";
 import type { JobRequest } from "../outbox/enqueue.ts";
-import { OutboxError } from "../outbox/errors.ts";
+import { OutboxError, shown } from "../outbox/errors.ts";
 import type { Measure } from "../outbox/store/alerts.ts";
 import { shownDuration } from "../outbox/retention.ts";
 import { visible } from "./visible.ts";
@@ -56,7 +56,7 @@ function receiverOf(name: string, given: unknown, webhooks: readonly string[] | 
 }
 
 function refused(path: string, expected: string, given: unknown): OutboxError {
-  return new OutboxError("CONFIGURATION", `Expected ${path} ${expected}, got ${given === undefined ? "nothing" : JSON.stringify(given)}.`);
+  return new OutboxError("CONFIGURATION", `Expected ${path} ${expected}, got ${given === undefined ? "nothing" : shown(given)}.`);
 }
 
 /** What a function of the configuration gave back. */

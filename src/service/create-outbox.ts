@@ -13,6 +13,7 @@ import type { Retention } from "../outbox/retention.ts";
 import { retentionMs } from "../outbox/retention.ts";
 import type { AlertsConfig } from "./alerts.ts";
 import { alertsOf } from "./alerts.ts";
+import { concealingLater, passwordOf } from "./conceal.ts";
 import type { DatabaseOptions } from "./database.ts";
 import { postgres } from "./database.ts";
 import type { PrismaExtension } from "./prisma-extension.ts";
@@ -82,6 +83,7 @@ export function createOutbox({ connection, prisma, retention, redrive, alerts, o
     retention: retentionMs(retention),
     compileSchedules,
     tracing: tracing ? openTelemetry() : null,
+    conceal: concealingLater(() => (typeof connection === "string" ? passwordOf(connection) : [])),
     ...(redrive !== undefined && { redrive: redrivePolicies(redrive) }),
     ...(alerts !== undefined && { alerts: alertsOf(alerts, null) }), // the names of webhooks are known to the handlers alone
     ...(prisma !== undefined && { inTransaction: inPrisma(prisma) }),

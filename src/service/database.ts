@@ -1,10 +1,14 @@
 // The core's Database over pg: a small pool of the engine's own. It is never shared with an app's pool, where a
 // transaction that waits for us while we wait for a connection would stand still for ever.
 
+import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Pool, PoolConfig } from "pg";
+import type { Pool, PoolClient, PoolConfig } from "pg";
 import type { Database, Row } from "../outbox/database.ts";
 import { failureOf } from "../outbox/failure.ts";
+import { isTransient } from "../outbox/transient.ts";
+import type { Answered } from "./unanswered.ts";
+import { answeredOver } from "./unanswered.ts";
 
 const connectTimeoutMs = 10_000;
 const statementTimeoutMs = 60_000;
@@ -29,6 +33,7 @@ export interface DatabaseOptions {
 /** `connection` is a URL, or where and as whom pg is to connect. Connects when it is first used. */
 export function postgres(connection: string | PoolConfig, options: DatabaseOptions = {}): Database {
   const limitMs = options.statementTimeoutMs ?? statementTimeoutMs;
+  const maxConnections = options.maxConnections ?? 4;
   const target = typeof connection === "string" ? targetOf(connection) : connection;
   const pooled = isPooled(target.connectionString ?? "");
   const config: PoolConfig = {
@@ -39,38 +44,80 @@ export function postgres(connection: string | PoolConfig, options: DatabaseOptio
     query_timeout: limitMs + 5_000,
     keepAlive: true,
     application_name: "postcommit",
-    max: options.maxConnections ?? 4,
+    max: maxConnections,
     idleTimeoutMillis: 30_000,
     // Settings of the session, sent with the greeting. PgBouncer refuses them, and set later in its transaction mode
     // they would stay on a server connection that others use; there the role's defaults must do. The generic plan is
     // the one the engine's statements were written for; a custom one would be made anew for every claim. It is kept for
     // long: made while the table was empty, it must not be one that reads the whole table when it no longer is.
-    ...(pooled ? {} : { options: `${target.options ?? ""} ${String.raw`-c default_transaction_isolation=read\ committed`} -c statement_timeout=${limitMs} ${planning.map(({ setting, engine }) => `-c ${setting}=${engine}`).join(" ")}` }),
+    ...(pooled ? {} : { options: `${target.options ?? ""} ${String.raw`-c default_transaction_isolation=read\ committed`} -c statement_timeout=${limitMs} -c datestyle=ISO ${planning.map(({ setting, engine }) => `-c ${setting}=${engine}`).join(" ")}` }),
   };
   let opening: Promise<Pool> | null = null;
   let closing: Promise<void> | null = null;
   const pool = () => (opening ??= openPool(config));
   // Handlers' own statements are planned as usual.
   const begin = `begin isolation level read committed${pooled ? "" : planning.map(({ setting, handlers }) => `; set local ${setting} = ${handlers}`).join("")}`;
-  const nameOf = pooled ? () => ({}) : statementNames();
+  let nameOf: (text: string) => { name?: string } = pooled ? () => ({}) : statementNames();
+
+  // Behind a pooler nobody knows which session is ours: there the time limit must do.
+  const answered: Answered = pooled ? (_, answer) => answer : answeredOver(config);
+
+  /** A connection of the pool may have been ended by the server while it idled: so may all, of which none has done anything. */
+  async function begun(from: Pool): Promise<PoolClient> {
+    for (let left = maxConnections; ; left -= 1) {
+      const client = await from.connect();
+      const onError = () => undefined; // the statement fails
+      client.on("error", onError);
+      try {
+        await answered(client, client.query(begin));
+        return client;
+      } catch (error) {
+        client.release(error instanceof Error ? error : new Error(String(error)));
+        if (left === 0 || !isTransient(error)) throw error;
+      } finally {
+        client.off("error", onError);
+      }
+    }
+  }
+
+  async function query(text: string, values: readonly unknown[]): Promise<Row[]> {
+    const client = await (await pool()).connect();
+    let broken: Error | undefined;
+    const onError = (error: Error) => void (broken = error);
+    client.on("error", onError);
+    try {
+      return (await answered(client, client.query<Row>({ ...nameOf(text), text, values: [...values] }))).rows;
+    } catch (error) {
+      broken = error instanceof Error ? error : new Error(String(error)); // perhaps it was never answered
+      throw error;
+    } finally {
+      client.off("error", onError);
+      client.release(broken);
+    }
+  }
 
   return {
     async query(text, values = []) {
-      return (await (await pool()).query<Row>({ ...nameOf(text), text, values: [...values] })).rows;
+      try {
+        return await query(text, values);
+      } catch (error) {
+        if (!isOfAnotherSession(error)) throw error;
+        nameOf = () => ({});
+        return query(text, values);
+      }
     },
     async transaction(work) {
-      const client = await (await pool()).connect();
+      const client = await begun(await pool());
       let broken: Error | undefined;
       // The connection may end while the handler does something else; without a listener that would end the process.
       const onError = (error: Error) => void (broken = error);
       client.on("error", onError);
       try {
-        await client.query(begin);
-        const value = await work({ query: async (text, values = []) => (await client.query<Row>(text, [...values])).rows });
-        await client.query("commit");
+        const value = await work({ query: async (text, values = []) => (await answered(client, client.query<Row>(text, [...values]))).rows });
+        await answered(client, client.query("commit"));
         return value;
       } catch (error) {
-        await client.query("rollback").catch((cause: unknown) => {
+        await answered(client, client.query("rollback")).catch((cause: unknown) => {
           broken = cause instanceof Error ? cause : new Error(String(cause)); // not to be used again
         });
         throw error;
@@ -117,10 +164,20 @@ function targetOf(url: string): PoolConfig {
 function statementNames(): (text: string) => { name: string } {
   const names = new Map<string, string>();
   return (text) => {
-    const name = names.get(text) ?? `postcommit_${names.size + 1}`;
+    // By what it says: in a session that others have used too, as happens behind a pooler that DATABASE_URL does not speak
+    // of, a number might be another statement's name.
+    const name = names.get(text) ?? `postcommit_${createHash("sha256").update(text).digest("hex").slice(0, 24)}`;
     names.set(text, name);
     return { name };
   };
+}
+
+/**
+ * The session has no such prepared statement, or has one that we have not made: somebody else's, behind a pooler that
+ * DATABASE_URL does not speak of. Nothing has been carried out then, and without names it can be.
+ */
+function isOfAnotherSession(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "26000" || error.code === "42P05");
 }
 
 async function openPool(config: PoolConfig): Promise<Pool> {

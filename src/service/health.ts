@@ -3,8 +3,10 @@
 
 import type { Alerts } from "../outbox/alerts.ts";
 import type { Database, Row, Sql } from "../outbox/database.ts";
-import { countByStatus, oldestDue, stuckJobs, unhandledTypes } from "../outbox/inspect.ts";
+import { oldestDue, stuckJobs, unhandledTypes } from "../outbox/inspect.ts";
+import { countStatuses } from "../outbox/inspect-stats.ts";
 import type { Status } from "../outbox/job.ts";
+import { statuses } from "../outbox/job.ts";
 import { postgres, unreachable } from "./database.ts";
 import { alertProblems } from "./health-alerts.ts";
 import { migrationStatus } from "./migrate.ts";
@@ -20,15 +22,17 @@ export interface Health {
   /** Null: not reachable. */
   readonly serverVersion: string | null;
   readonly migrations: { readonly applied: number; readonly pending: readonly string[]; readonly failed: readonly string[] } | null;
-  /** Null: not reachable, or so many jobs that they could not be counted in 10 s. */
+  /** Null: not reachable, or so slow a database that they could not be counted in 10 s. */
   readonly counts: Readonly<Record<Status, number>> | null;
+  /** Statuses whose number is an estimate, because the table is large: a check that is asked all the time must not read all of it. */
+  readonly estimated: readonly Status[];
   readonly oldestDue: { readonly id: string; readonly type: string; readonly runAt: Date; readonly ageMs: number } | null;
   readonly stuck: readonly { readonly id: string; readonly type: string; readonly since: Date; readonly workerAlive: boolean }[];
   /** Types of pending jobs that have no handler here. */
   readonly unhandled: readonly { readonly type: string; readonly count: number }[];
 }
 
-const unknown: Omit<Health, "problems"> = { healthy: false, serverVersion: null, migrations: null, counts: null, oldestDue: null, stuck: [], unhandled: [] };
+const unknown: Omit<Health, "problems"> = { healthy: false, serverVersion: null, migrations: null, counts: null, estimated: [], oldestDue: null, stuck: [], unhandled: [] };
 
 export interface HealthOptions {
   /** The thresholds that are configured. Default: none. */
@@ -80,19 +84,23 @@ async function examine(database: Database, url: string, migrationsFolder: string
     problems,
     serverVersion,
     migrations,
-    counts: await countsInTime(database),
+    ...(await countsInTime(database)),
     oldestDue: await oldestDue(database),
     stuck,
     unhandled: await unhandledTypes(database, handledTypes),
   };
 }
 
-/** Counting reads the whole table. That it takes long says nothing about health, so the other answers do without it. */
-async function countsInTime(sql: Sql): Promise<Record<Status, number> | null> {
+/** That counting takes long says nothing about health, so the other answers do without it. */
+async function countsInTime(sql: Sql): Promise<Pick<Health, "counts" | "estimated">> {
   try {
-    return await countByStatus(sql);
+    const counted = await countStatuses(sql);
+    return {
+      counts: Object.fromEntries(statuses.map((status) => [status, counted[status].count])) as Record<Status, number>, // one entry for each
+      estimated: statuses.filter((status) => counted[status].estimated),
+    };
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "57014") return null;
+    if (error instanceof Error && "code" in error && error.code === "57014") return { counts: null, estimated: [] };
     throw error;
   }
 }

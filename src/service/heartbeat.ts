@@ -43,13 +43,21 @@ async function problemOf(url: URL, timeoutMs: number): Promise<string | null> {
   const { username, password } = url;
   url.username = "";
   url.password = "";
-  const headers = { "User-Agent": "postcommit", ...(username !== "" && { Authorization: `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString("base64")}` }) };
+  const headers = { "User-Agent": "postcommit", ...(username !== "" && { Authorization: `Basic ${Buffer.from(`${decoded(username)}:${decoded(password)}`).toString("base64")}` }) };
   try {
     const response = await fetch(url, { headers, redirect: "follow", signal: AbortSignal.timeout(timeoutMs) });
     await response.body?.cancel(); // nobody reads it, and the process need not wait for it
     return response.ok ? null : `it answered ${response.status}`;
   } catch (error) {
     return reasonOf(error, timeoutMs);
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // a % that encodes nothing
   }
 }
 

@@ -15,7 +15,7 @@ interface Line {
 export function logEvents(log: Log): Emit {
   return (event) => {
     const { severity, sentence, fields } = lineOf(event);
-    log.write(severity, { event: event.event, ...fields }, sentence);
+    log.write(severity, { event: event.event, ...fields }, sentence, event.event === "job_logged" ? event.job.payload : undefined);
   };
 }
 

@@ -8,10 +8,13 @@ const harmless = ["host", "port", "pgbouncer", "schema", "sslmode"];
 
 /** Where a URL leads, without who goes there: of some mail servers even the user's name is the key. */
 export function maskedUrl(text: string): string {
-  if (!URL.canParse(text)) return hidden;
+  // Without the slashes it is no URL that leads anywhere: of "ada:secret" the first word would be taken for a scheme.
+  if (!URL.canParse(text) || !/^[a-z][a-z\d+.-]*:\/\//i.test(text)) return hidden;
   const url = new URL(text);
   const parameters = [...url.searchParams].filter(([name]) => harmless.includes(name)).map(([name, value]) => `${name}=${value}`);
   const user = url.username === "" && url.password === "" ? "" : `${hidden}@`;
+  // Of a password with a "/", "?" or "#" in it that nobody has encoded, the rest would stand behind the server's name.
+  if (/@/.test(url.pathname + url.search + url.hash)) return hidden;
   return `${url.protocol}//${user}${url.host}${url.pathname.replace(/\/$/, "")}${parameters.length === 0 ? "" : `?${parameters.join("&")}`}`;
 }
 

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import { OutboxError } from "../outbox/errors.ts";
+import { isPooled } from "./database.ts";
 import { compare, createTable, readMigrations, readRecords, refuse, type MigrationFile, type MigrationStatus } from "./migration-history.ts";
 
 export interface MigrateOptions {
@@ -28,22 +29,24 @@ const connectTimeoutMs = 10_000;
 export async function migrate(url: string, folder: string, options: MigrateOptions = {}): Promise<Migrated> {
   const { onApplied, lockTimeoutMs = 60_000 } = options;
   const files = await readMigrations(folder);
-  return withClient(url, async (client) => {
-    // A time-out set on the role is meant for queries, and would cut a migration of a large table in the middle.
-    await client.query(`set statement_timeout = 0; set lock_timeout = ${Math.max(1, Math.ceil(lockTimeoutMs))}`);
-    await lock(client, lockTimeoutMs);
+  return alone(url, lockTimeoutMs, async (client, stillAlone) => {
+    // A time-out set on the role is meant for queries, and would cut a migration of a large table in the middle. Behind
+    // PgBouncer what is set for a session stays on a connection that others get next, so each file is given it for itself.
+    const unhurried = (local: string) => `set ${local} statement_timeout = 0; set ${local} lock_timeout = ${Math.max(1, Math.ceil(lockTimeoutMs))};\n`;
+    const pooled = isPooled(url);
+    if (!pooled) await client.query(unhurried("session"));
     await client.query(createTable);
     const before = compare(files, await readRecords(client));
     refuse(before);
     const applied: string[] = [];
     for (const file of files) {
       if (!before.pending.includes(file.name)) continue;
-      await apply(client, file);
+      await stillAlone();
+      await apply(client, file, pooled && !needsNoTransaction(file) ? unhurried("local") : "");
       applied.push(file.name);
       onApplied?.(file.name);
     }
     return { applied, alreadyApplied: before.applied, changed: before.changed };
-    // Closing the connection gives the lock back.
   });
 }
 
@@ -56,13 +59,16 @@ export async function migrationStatus(url: string, folder: string): Promise<Migr
   });
 }
 
-async function apply(client: pg.Client, file: MigrationFile): Promise<void> {
+/** Such a statement must stand alone in its file. */
+const needsNoTransaction = ({ sql }: MigrationFile) => /\bconcurrently\b/i.test(sql);
+
+async function apply(client: pg.Client, file: MigrationFile, before: string): Promise<void> {
   const id = randomUUID();
   await client.query("insert into _prisma_migrations (id, checksum, started_at, migration_name) values ($1, $2, now(), $3)", [id, file.checksum, file.name]);
   try {
     // Without values pg uses the simple protocol, where a whole file is one implicit transaction. It has no time limit
     // of its own, because an index on a large table may rightly take an hour; its waits for locks have one.
-    await client.query(file.sql);
+    await client.query(before + file.sql);
     if (client.getTransactionStatus() !== "I") throw new Error("it begins a transaction that it does not commit");
   } catch (cause) {
     const reason = reasonOf(cause);
@@ -92,14 +98,26 @@ async function recordFailure(client: pg.Client, id: string, reason: string): Pro
 }
 
 /**
- * Polls, because a session that sleeps inside `select pg_advisory_lock(…)` holds a snapshot, for which a
- * `create index concurrently` of the session that has the lock would wait: a deadlock.
+ * While nobody else migrates. The lock belongs to a transaction, held open on a connection of its own: PgBouncer would
+ * leave a session's lock with a connection that others get next. READ COMMITTED, so that it has no snapshot as it waits,
+ * for which a `create index concurrently` would wait too. `stillAlone` throws when the connection has broken.
  */
+async function alone<Value>(url: string, timeoutMs: number, work: (client: pg.Client, stillAlone: () => Promise<unknown>) => Promise<Value>): Promise<Value> {
+  return withClient(url, async (holder) => {
+    await lock(holder, timeoutMs);
+    return withClient(url, (client) => work(client, () => holder.query("select")));
+    // Closing the connection gives the lock back.
+  });
+}
+
+/** Polls, because a session that sleeps inside `select pg_advisory_lock(…)` holds a snapshot. */
 async function lock(client: pg.Client, timeoutMs: number): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const { rows } = await client.query<{ locked: boolean }>("select pg_try_advisory_lock($1) as locked", [advisoryLock]);
+    await client.query("begin isolation level read committed; set local idle_in_transaction_session_timeout = 0");
+    const { rows } = await client.query<{ locked: boolean }>("select pg_try_advisory_xact_lock($1) as locked", [advisoryLock]);
     if (rows[0]?.locked === true) return;
+    await client.query("rollback");
     if (performance.now() >= deadline) {
       throw new OutboxError(
         "MIGRATION",

@@ -6,6 +6,7 @@ import type { HandlerEntry } from "../outbox/registry.ts";
 import type { Emit } from "../outbox/events.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import { outboxOver } from "../outbox/outbox.ts";
+import { concealingLater, secretSettings } from "./conceal.ts";
 import type { Settings } from "./config.ts";
 import { postgres } from "./database.ts";
 import { handlersOf } from "./handlers.ts";
@@ -70,7 +71,7 @@ export async function openService(settings: Settings, root: string, emit: Emit):
     databaseUrl: chosen.url,
     embedded: chosen.embedded,
     database,
-    outbox: outboxOver(database, { version, emit: toAll, tracing: openTelemetry(), retention: settings.retention, redrive: settings.redrive, alerts: settings.alerts, compileSchedules, ...(app && { inTransaction: app.inTransaction }) }),
+    outbox: outboxOver(database, { version, emit: toAll, tracing: openTelemetry(), conceal: concealingLater(() => secretSettings(settings, chosen.url)), retention: settings.retention, redrive: settings.redrive, alerts: settings.alerts, compileSchedules, ...(app && { inTransaction: app.inTransaction }) }),
     handlers: handlersOf(settings),
     hear: (listener) => void listeners.push(listener),
     async close() {

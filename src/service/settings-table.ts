@@ -13,6 +13,7 @@ import type { RetentionMs } from "../outbox/retention.ts";
 import type { ScheduleDeclaration } from "../outbox/schedule.ts";
 import { alertsOf } from "./alerts.ts";
 import type { OutboxConfig } from "./config.ts";
+import { functionIn, listIn, objectIn, textIn, trueOrFalseIn } from "./config-values.ts";
 import { checkHeartbeatUrl } from "./heartbeat.ts";
 import { checkTokens } from "../http/tokens.ts";
 import type { NamedToken, Role } from "../http/tokens.ts";
@@ -27,7 +28,7 @@ export const settingsTable = {
   connection: setting<string | null>({
     meaning: "`postgresql://user:password@host:port/database`; with `?pgbouncer=true` no session settings are sent. Must be set when `NODE_ENV` is `production`",
     variable: text("DATABASE_URL"),
-    configured: (config) => config.connection,
+    configured: (config) => textIn("connection", config.connection),
     fallback: null,
     fallbackText: "the embedded Postgres",
     check: checkDatabaseUrl,
@@ -42,7 +43,7 @@ export const settingsTable = {
   "smtp.url": setting<string | null>({
     meaning: "`smtp://user:password@host:587` or `smtps://…`. In production without it, `email.send` jobs wait and are reported",
     variable: text("SMTP_URL"),
-    configured: (config) => config.smtp?.url,
+    configured: (config) => textIn("smtp.url", objectIn("smtp", config.smtp)?.url),
     fallback: null,
     fallbackText: "none: `.eml` files",
     show: maskedUrl,
@@ -50,51 +51,51 @@ export const settingsTable = {
   "smtp.from": setting({
     meaning: "the sender of every mail",
     variable: text("MAIL_FROM"),
-    configured: (config) => config.smtp?.from,
+    configured: (config) => textIn("smtp.from", objectIn("smtp", config.smtp)?.from),
     fallback: "postcommit <no-reply@localhost.localdomain>",
   }),
   webhookSecret: setting<string | null>({
     meaning: "what a `webhook.send` with a `url` is signed with: `whsec_…`; two with a space between while receivers change over ([how](../how-to/send-webhooks.md))",
     variable: text("WEBHOOK_SECRET"),
-    configured: (config) => config.webhookSecret,
+    configured: (config) => textIn("webhookSecret", config.webhookSecret),
     fallback: null,
     show: maskedSecret,
   }),
   webhookAllowPrivate: setting({
     meaning: "`true` lets such a `url` lead into a private network or to this machine",
     variable: trueOrFalse("WEBHOOK_ALLOW_PRIVATE"),
-    configured: (config) => config.webhookAllowPrivate,
+    configured: (config) => trueOrFalseIn("webhookAllowPrivate", config.webhookAllowPrivate),
     fallback: false,
   }),
   "payments.key": setting<string | null>({
     meaning: "the payment provider's secret key; without it payment jobs wait and are reported ([how](../how-to/take-payments.md))",
     variable: text("PAYMENT_API_KEY"),
-    configured: (config) => config.payments?.key,
+    configured: (config) => textIn("payments.key", objectIn("payments", config.payments)?.key),
     fallback: null,
     show: maskedSecret,
   }),
   "payments.url": setting({
     meaning: "where the provider is; in a private network only with `payments.allowPrivate`",
     variable: text("PAYMENT_API_URL"),
-    configured: (config) => config.payments?.url,
+    configured: (config) => textIn("payments.url", objectIn("payments", config.payments)?.url),
     fallback: "https://api.stripe.com",
     show: maskedUrl,
   }),
   "payments.allowPrivate": setting({
     meaning: "`true` lets `payments.url` lead into a private network, and begin with `http://`",
-    configured: (config) => config.payments?.allowPrivate,
+    configured: (config) => trueOrFalseIn("payments.allowPrivate", objectIn("payments", config.payments)?.allowPrivate),
     fallback: false,
   }),
   dataDir: setting({
     meaning: "where `mail/`, `documents/` and the embedded `postgres/` are",
     variable: text("DATA_DIR"),
-    configured: (config) => config.dataDir,
+    configured: (config) => textIn("dataDir", config.dataDir),
     fallback: "var",
   }),
   pdfFont: setting<string | null>({
     meaning: "a TTF, OTF or TTC font used before it, for scripts it lacks",
     variable: text("PDF_FONT"),
-    configured: (config) => config.pdfFont,
+    configured: (config) => textIn("pdfFont", config.pdfFont),
     fallback: null,
     fallbackText: "DejaVu Sans",
   }),
@@ -120,7 +121,7 @@ export const settingsTable = {
   }),
   handlers: setting<readonly HandlerEntry[] | string | null>({
     meaning: "the app's own handlers, an array or the path of a folder of them ([how](../how-to/add-a-job-type.md)); one for a built-in type takes its place",
-    configured: (config) => config.handlers,
+    configured: ({ handlers }) => (typeof handlers === "string" ? handlers : listIn("handlers", handlers, "handlers, as handle makes them, or a text", isHandler)),
     fallback: null,
     show: (handlers) => (typeof handlers === "string" ? handlers : handlers.map(typeOf).join(", ")),
   }),
@@ -145,38 +146,38 @@ export const settingsTable = {
   heartbeatUrl: setting<string | null>({
     meaning: "asked for after each `jobs:drain`, so that a service such as healthchecks.io misses a drain that does not come; with `/fail` behind it when the drain did not work ([how](../how-to/be-told-when-jobs-fail.md))",
     variable: text("JOBS_HEARTBEAT_URL"),
-    configured: (config) => config.heartbeatUrl,
+    configured: (config) => textIn("heartbeatUrl", config.heartbeatUrl),
     fallback: null,
     check: checkHeartbeatUrl,
     show: maskedPath,
   }),
   schedules: setting<readonly ScheduleDeclaration[]>({
     meaning: "jobs that recur, each made by `defineSchedule` ([how](../how-to/run-jobs-on-a-schedule.md))",
-    configured: (config) => config.schedules,
+    configured: (config) => listIn("schedules", config.schedules, "schedules, as defineSchedule makes them", ({ name }) => typeof name === "string"),
     fallback: [],
     show: (schedules) => schedules.map(({ name }) => name).join(", "),
   }),
   channels: setting<NonNullable<OutboxConfig["channels"]>>({
     meaning: "where `notification.send` sends to beside the inbox, by name: Slack, WhatsApp, any URL ([how](../how-to/notify-people.md))",
-    configured: (config) => config.channels,
+    configured: (config) => objectIn("channels", config.channels),
     fallback: {},
     show: names,
   }),
   endpoints: setting<NonNullable<OutboxConfig["endpoints"]>>({
     meaning: "what `data.sync` may read and write, by name (below)",
-    configured: (config) => config.endpoints,
+    configured: (config) => objectIn("endpoints", config.endpoints),
     fallback: {},
     show: names,
   }),
   webhooks: setting<NonNullable<OutboxConfig["webhooks"]>>({
     meaning: "the receivers of `webhook.send`, by name: `{ url, secrets, headers?, allowPrivate? }` ([how](../how-to/send-webhooks.md))",
-    configured: (config) => config.webhooks,
+    configured: (config) => objectIn("webhooks", config.webhooks),
     fallback: {},
     show: names,
   }),
   prisma: setting<NonNullable<OutboxConfig["prisma"]> | null>({
     meaning: "makes the app's Prisma client, for handlers that write in its transactions ([how](../how-to/use-your-prisma-client.md))",
-    configured: (config) => config.prisma,
+    configured: (config) => functionIn("prisma", config.prisma),
     fallback: null,
     show: () => "a function",
   }),
@@ -197,10 +198,19 @@ function tokensOf(role: Role, variable: string, may: string) {
           }),
         ),
     },
-    configured: (config) => (config.http?.tokens?.[role] === undefined ? null : checkTokens(role, config.http.tokens[role])),
+    configured(config) {
+      const given = objectIn("http.tokens", objectIn("http", config.http)?.tokens)?.[role];
+      return given === undefined ? null : checkTokens(role, given);
+    },
     fallback: [],
     show: (tokens) => tokens.map(({ name }) => `${name === undefined ? "" : `${name}:`}${maskedSecret()}`).join(" "),
   });
+}
+
+/** As far as its type can be read. */
+function isHandler(entry: HandlerEntry): boolean {
+  const { type, contract } = entry as { readonly type?: unknown; readonly contract?: { readonly type?: unknown } | null }; // one of the two
+  return typeof ("load" in entry ? type : contract?.type) === "string";
 }
 
 function checkDatabaseUrl(url: string): void {

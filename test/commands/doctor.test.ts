@@ -1,8 +1,5 @@
 // doctor as people and monitoring call it: what it prints, and how it ends. What each check finds: test/service/doctor.
-import { existsSync } from "node:fs";
-import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { spawn } from "node:child_process";
-import { createServer, type AddressInfo } from "node:net";
+import { mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -14,7 +11,7 @@ import { pooler } from "../../src/service/doctor/pooler.ts";
 import { cli, root as program } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
-import { until } from "../support/until.ts";
+import { bouncer, hasPgBouncer } from "../support/pgbouncer.ts";
 import type { Terminal } from "./db-outbox/harness.ts";
 import { memoryIo } from "./db-outbox/harness.ts";
 
@@ -102,8 +99,6 @@ it("every check stands in the how-to, in the order of the list", async () => {
   expect(told).toEqual(allChecks.map(({ name }) => name));
 });
 
-const pgbouncer = "/usr/sbin/pgbouncer";
-
 describe("the check of the pooler", () => {
   const seen = async (url: string) => (await examine({ url, migrations: join(program, "prisma/migrations"), root, handled: [], schedules: [] }, [pooler])).map(({ severity, fix }) => [severity, fix]);
 
@@ -112,10 +107,10 @@ describe("the check of the pooler", () => {
     expect(await seen(`${test.url}?pgbouncer=true`)).toEqual([["warning", "take pgbouncer=true out of DATABASE_URL"]]);
   });
 
-  it.skipIf(!existsSync(pgbouncer))("finds PgBouncer in transaction mode, whether DATABASE_URL speaks of it or not", async () => {
-    const between = await bouncer();
+  it.skipIf(!hasPgBouncer)("finds PgBouncer in transaction mode, whether DATABASE_URL speaks of it or not", async () => {
+    const between = await bouncer(test.url, { dropsSettings: true });
     try {
-      const url = Object.assign(new URL(test.url), { host: `127.0.0.1:${between.port}` }).href;
+      const { url } = between;
       expect(await seen(`${url}?pgbouncer=true`)).toEqual([["ok", null]]);
       expect(await seen(url)).toEqual([["problem", "add ?pgbouncer=true to DATABASE_URL"]]);
       vi.stubEnv("DATABASE_URL", `${url}?pgbouncer=true`);
@@ -125,39 +120,3 @@ describe("the check of the pooler", () => {
     }
   });
 });
-
-/** Debian's PgBouncer before the test's server. It drops the settings of sessions, as people tell it to when it refuses them. */
-async function bouncer(): Promise<{ port: number; close(): Promise<void> }> {
-  const port = await new Promise<number>((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port: free } = server.address() as AddressInfo; // a server that listens on TCP has one
-      server.close(() => resolve(free));
-    });
-  });
-  const { hostname, port: serverPort, username, password } = new URL(test.url);
-  const folder = await mkdtemp(join(tmpdir(), "pgbouncer-"));
-  const [ini, users] = [join(folder, "pgbouncer.ini"), join(folder, "users.txt")];
-  await writeFile(users, `"${decodeURIComponent(username)}" "${decodeURIComponent(password)}"\n`, { mode: 0o644 });
-  await writeFile(
-    ini,
-    `[databases]\n* = host=${hostname} port=${serverPort}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = ${port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = ${users}\npool_mode = transaction\nignore_startup_parameters = options,extra_float_digits\n`,
-  );
-  const asRoot = process.getuid?.() === 0;
-  if (asRoot) await chmod(folder, 0o755);
-  const child = spawn(pgbouncer, [...(asRoot ? ["-u", "nobody"] : []), ini], { stdio: ["ignore", "ignore", "pipe"] });
-  let log = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (log += text));
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
-  await until("PgBouncer listens", () => log.includes("process up") || log.includes("FATAL"));
-  if (log.includes("FATAL")) throw new Error(log);
-  return {
-    port,
-    async close() {
-      child.kill("SIGINT");
-      const limit = setTimeout(() => child.kill("SIGKILL"), 3000);
-      await ended;
-      clearTimeout(limit);
-      await rm(folder, { recursive: true });
-    },
-  };
-}

@@ -14,6 +14,7 @@ import { webhookSend, webhookSendHandler } from "../../src/handlers/webhook-send
 import type { Handler } from "../../src/index.ts";
 import { createLog } from "../../src/service/log.ts";
 import { logEvents } from "../../src/service/log-events.ts";
+import { canary as name, leaksIn } from "../support/canaries.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
 import { startSmtp } from "../support/smtp.ts";
@@ -28,7 +29,6 @@ afterAll(() => db.close());
 beforeEach(() => db.empty());
 afterEach(stopAll);
 
-const name = "c4nary";
 /** As awkward as a header may hold it: JSON, HTML and URLs each spell it in another way. */
 const awkward = `${name}"<&'>\\+/=,;%41 ${name}Tail`; // the name alone is no secret, or half of one would not be found
 const inPath = `${name}-Path_0`;
@@ -50,13 +50,6 @@ async function traces(): Promise<string> {
   }
   stderr.end();
   return [await rows("outbox"), await rows("outbox_attempt"), await rows("outbox_effect"), inspect(db.events, { depth: 8, maxStringLength: null }), await logged].join("\n");
-}
-
-/** The canary, wherever it is: in plain letters, or in something that is base64. */
-function leaksIn(traced: string): string[] {
-  const encoded = [...traced.matchAll(/[\w+/-]{8,}/g)].flatMap(([word]) => [0, 1, 2, 3].map((skip) => Buffer.from(word.slice(skip), "base64").toString("latin1")));
-  const around = (found: string) => [...found.matchAll(/.{0,60}(?:c4nar|4nary)/gis)].map(([leak]) => leak);
-  return [...around(traced), ...encoded.flatMap(around)];
 }
 
 interface Case {

@@ -153,6 +153,7 @@ test.each([
   ["0x7f.1", 4],
   ["0177.0.0.1", 4],
   ["2130706433", 4],
+  ["96.0376.7.127", 4], // another place to who reads 0376 as decimal
   ["", 4],
 ])("a public-looking name that resolves to %s is refused", async (address, family) => {
   const { error, addresses } = await tried("https://metadata.example.com/", () => Promise.resolve([{ address, family }]));

@@ -53,6 +53,35 @@ describe("nothing is open by default", () => {
     expect((await client.get("/api/jobs", { headers: { authorization: tokens.view } })).status).toBe(401);
   });
 
+  it("a token is taken whole, alone and as it is: no prefix, no list, no other letters, no second header", async () => {
+    const { view } = tokens;
+    const wrong = ["", "Bearer", "Bearer ", `Bearer ${view.slice(0, -1)}`, `Bearer ${view}x`, `Bearer ${view}, Bearer ${view}`, `Bearer ${view} ${view}`, `Bearer "${view}"`, `Bearer ${view.toUpperCase()}`, `Bearer\t${view}`, `Bearer ${view}=`, `Bearer ${encodeURIComponent("*")}`, `Bearer undefined`, "Bearer null", `Token ${view}`, `Bearer: ${view}`, `Digest ${view}`, `Bearer ${view}\u00a0`];
+    for (const authorization of wrong) expect([authorization, (await client.get("/api/jobs", { headers: { authorization } })).status]).toEqual([authorization, 401]);
+    for (const authorization of [`Bearer ${view}`, `bearer ${view}`, `Bearer   ${view}`]) expect((await client.get("/api/jobs", { headers: { authorization } })).status).toBe(200);
+  });
+
+  it("of two Authorization headers over a socket none opens anything that the first does not", async () => {
+    const port = await listening();
+    const statusOf = (...headers: string[]) =>
+      new Promise<number>((resolve, reject) => {
+        let text = "";
+        const socket = connect(port, "127.0.0.1", () => socket.write(`GET /api/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${headers.map((each) => `Authorization: ${each}\r\n`).join("")}\r\n`));
+        socket.on("data", (chunk) => (text += chunk.toString())).on("error", reject).on("close", () => resolve(Number(text.split(" ")[1])));
+      });
+    expect(await statusOf(`Bearer ${tokens.view}`)).toBe(200);
+    for (const first of ["Bearer wrong", "Basic eDp5", ""]) expect([first, await statusOf(first, `Bearer ${tokens.view}`)]).toEqual([first, 401]);
+  });
+
+  it("no other spelling of a path, and no header that names another method or path, gets past the tokens", async () => {
+    const id = await test.aJob();
+    const paths = ["/api//jobs", "//api/jobs", "/api/jobs/", "/API/JOBS", "/api/%6aobs", "/api/jobs%2f", "/api/jobs/%2e%2e/jobs", "/api/jobs/./process", "/health/../api/jobs", "/health/..%2fapi/jobs", "/api/jobs;x=1", "/api/jobs.json", "/api/jobs%00", `/health/api/jobs/${id}`, "/api/jobs?/health", "/api/jobs#/health", "/api/monitoring/queue/stats/", "/x/metrics", "/api/openapi.json%20"];
+    for (const path of paths) for (const method of ["GET", "POST"]) expect([path, method, [401, 404, 405].includes((await client.ask(method, path)).status)]).toEqual([path, method, true]);
+    const overriding = { "x-http-method-override": "POST", "x-http-method": "POST", "x-method-override": "POST", "x-original-url": `/api/jobs/${id}/cancel`, "x-rewrite-url": `/api/jobs/${id}/cancel`, "x-forwarded-prefix": "/health" };
+    expect((await client.get("/health", { headers: overriding })).status).toBe(200);
+    expect((await client.get(`/api/jobs/${id}/cancel?_method=POST`, { token: tokens.operate, headers: overriding })).status).toBe(405);
+    expect((await test.job(id)).status).toBe("pending");
+  });
+
   it("an unknown token is told from none, and neither from a known one by anything else", async () => {
     const none = await client.get("/api/jobs");
     const unknown = await client.get("/api/jobs", { token: `${tokens.view.slice(0, -1)}Z` });
@@ -220,6 +249,15 @@ describe("answers", () => {
       expect([...answer.headers.keys()].filter((name) => name.startsWith("access-control"))).toEqual([]);
     }
     expect((await client.ask("OPTIONS", "/api/jobs", { headers: { origin: "https://evil.example" } })).status).toBe(405);
+  });
+
+  it("lead to no other host, whatever the path that was asked: neither the Location nor the next page", async () => {
+    for (const base of ["//evil.example", "///evil.example", "/\\evil.example", "//evil.example/x"]) {
+      for (let n = 0; n < 2; n += 1) await test.aJob();
+      const made = await client.handler(new Request(`http://localhost${base}/api/jobs`, { method: "POST", headers: { authorization: `Bearer ${tokens.operate}`, "content-type": "application/json" }, body: '{"type":"work","payload":1}' }));
+      const listed = await client.handler(new Request(`http://localhost${base}/api/jobs?limit=1`, { headers: { authorization: `Bearer ${tokens.view}` } }));
+      for (const said of [made.headers.get("location"), listed.headers.get("link"), await listed.text()]) expect([base, said]).toEqual([base, said?.includes("evil") === true ? "nothing of evil" : said]);
+    }
   });
 
   it("name the methods there are when it is another one; HEAD runs nothing", async () => {

@@ -15,6 +15,15 @@ describe("the wait before the next attempt", () => {
     }
   });
 
+  it("is finite, never shorter than after the attempt before, and spread by a quarter each way, at attempt 1, 64, 1000 and all between", () => {
+    for (const drawn of [0, 0.5, 0.999]) {
+      const waits = Array.from({ length: 1000 }, (_, index) => backoffMs({}, index + 1, error, () => drawn));
+      expect(waits.every(Number.isFinite)).toBe(true);
+      expect(waits).toEqual([...waits].sort((a, b) => a - b));
+      expect([waits[0]! / 10_000, waits[63]! / 3_600_000, waits[999]! / 3_600_000].map((share) => share.toFixed(2))).toEqual(Array.from({ length: 3 }, () => (0.75 + drawn / 2).toFixed(2)));
+    }
+  });
+
   it("differs between jobs that failed together", () => {
     expect(new Set(Array.from({ length: 50 }, () => backoffMs({}, 3, error))).size).toBeGreaterThan(25);
   });

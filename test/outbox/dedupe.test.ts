@@ -1,9 +1,10 @@
 import { PrismaPg } from "@prisma/adapter-pg";
-import type pg from "pg";
+import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { PrismaClient } from "../../generated/prisma/client.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox, work } from "../support/outbox.ts";
+import { until } from "../support/until.ts";
 
 // What a dedupe key is for and when it is free again stands in enqueue.test.ts. Here: races, rollbacks, redrives.
 
@@ -27,11 +28,9 @@ async function ended(client: pg.PoolClient, how: "commit" | "rollback"): Promise
   client.release();
 }
 
-async function somebodyWaits(): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while ((await test.pool.query("select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).rowCount === 0) {
-    if (Date.now() > deadline) throw new Error("nobody waited within 10 s");
-  }
+async function somebodyWaits(sessions = 1): Promise<void> {
+  const waiting = async () => (await test.pool.query("select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).rowCount ?? 0;
+  await until(`${sessions} sessions wait`, async () => (await waiting()) >= sessions, 20_000);
 }
 
 describe.each(modes)("a key held %s", (mode) => {
@@ -40,6 +39,29 @@ describe.each(modes)("a key held %s", (mode) => {
     expect(results.filter(({ deduplicated }) => !deduplicated)).toHaveLength(1);
     expect(new Set(results.map(({ id }) => id)).size).toBe(1);
     expect((await test.jobs()).map(({ id }) => id)).toEqual([results[0]!.id]);
+  });
+
+  it("by 50 connections that all wait for one transaction is that one's job when it commits", async () => {
+    const pool = new pg.Pool({ connectionString: test.url, max: 50 });
+    try {
+      const first = await begun();
+      const { id } = await test.outbox.enqueue(first, work, { n: 0 }, { dedupeKey: "k", dedupeFor: mode });
+      const others = Promise.all(
+        Array.from({ length: 49 }, async () => {
+          const client = await pool.connect();
+          await client.query("begin");
+          const result = await test.outbox.enqueue(client, work, { n: 1 }, { dedupeKey: "k", dedupeFor: mode });
+          await ended(client, "commit");
+          return result;
+        }),
+      );
+      await somebodyWaits(49);
+      await ended(first, "commit");
+      expect(await others).toEqual(Array.from({ length: 49 }, () => ({ id, deduplicated: true })));
+      expect(await numbers()).toEqual([0]);
+    } finally {
+      await pool.end();
+    }
   });
 
   it("goes to exactly one of those who wait when the first transaction is rolled back", async () => {

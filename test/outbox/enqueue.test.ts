@@ -2,7 +2,8 @@ import { PrismaPg } from "@prisma/adapter-pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { PrismaClient } from "../../generated/prisma/client.ts";
-import { defineJob, NotInTransactionError, PayloadError } from "../../src/index.ts";
+import { defineJob, handle, NotInTransactionError, PayloadError } from "../../src/index.ts";
+import { cli } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox, work } from "../support/outbox.ts";
 
@@ -152,6 +153,87 @@ it("2,000 jobs are stored by one call, in their order, with ids that sort by it"
 
 it("no jobs at all is no error and no statement", async () => {
   expect(await test.outbox.enqueueMany({ query: () => Promise.reject(new Error("nothing should be sent")) }, [])).toEqual([]);
+});
+
+describe("what is awkward to carry", () => {
+  /** What the table has, and what a handler is given. */
+  async function carried(payload: unknown): Promise<{ stored: unknown; handled: unknown }> {
+    const { id } = await prisma.$transaction((tx) => test.outbox.enqueue(tx, awkward, payload));
+    return { stored: (await test.job(id)).payload, handled: await handled() };
+  }
+  async function handled(): Promise<unknown> {
+    const seen: unknown[] = [];
+    expect(await test.outbox.drain({ handlers: [handle(awkward, (payload) => Promise.resolve(void seen.push(payload)))] })).toMatchObject({ done: 1 });
+    return seen[0];
+  }
+  const awkward = defineJob({ type: "awkward" });
+
+  it.each([
+    ["a NUL", { a: [{ "b c": "x\u0000y" }] }, 'payload.a[0]["b c"] contains a NUL'],
+    ["a NUL in a key", { a: { "\u0000": 1 } }, 'the key "\\u0000" of payload.a contains a NUL'],
+    ["the first half of a surrogate pair", { a: "x\ud800" }, "payload.a contains half of a surrogate pair"],
+    ["the second half of one in a key", { "\udc00": 1 }, "of payload contains half of a surrogate pair"],
+  ])("%s is refused with its path, and the caller's transaction goes on", async (_, payload, sentence) => {
+    await prisma.$transaction(async (tx) => {
+      await expect(test.outbox.enqueue(tx, awkward, payload)).rejects.toThrow(sentence);
+      await expect(test.outbox.enqueueMany(tx, [awkward.job({ n: 1 }), awkward.job(payload)])).rejects.toThrow(sentence);
+      await test.outbox.enqueue(tx, awkward, { n: 2 });
+    });
+    expect((await test.jobs()).map((job) => job.payload)).toEqual([{ n: 2 }]);
+  });
+
+  it("1 MB of two-byte, three-byte and four-byte characters arrives whole; one byte more is refused, and nothing is stored", async () => {
+    for (const character of ["ü", "€", "😀"]) {
+      await test.empty();
+      const room = 1024 * 1024 - 2; // and two quotes
+      const fits = character.repeat(Math.floor(room / Buffer.byteLength(character))) + "x".repeat(room % Buffer.byteLength(character));
+      await expect(test.outbox.enqueueAlone(awkward, `${fits}x`)).rejects.toThrow("at most 1048576 bytes as JSON, got 1048577");
+      expect(await test.jobs()).toEqual([]);
+      const { stored, handled } = await carried(fits);
+      expect(stored === fits && handled === fits, character).toBe(true);
+    }
+  });
+
+  it("properties called __proto__ and constructor arrive as properties, and change no other object", async () => {
+    const text = '{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},"inner":{"__proto__":1}}';
+    const { stored, handled } = await carried(JSON.parse(text));
+    for (const payload of [stored, handled]) {
+      expect(Object.keys(payload as object).sort()).toEqual(["__proto__", "constructor", "inner"]);
+      expect(Object.entries((payload as { inner: object }).inner)).toEqual([["__proto__", 1]]);
+    }
+    expect("polluted" in {}).toBe(false);
+  });
+
+  it("10,000 levels are refused by the enqueue; inserted by plain SQL they are the trouble of that job alone", async () => {
+    let deep: unknown = 1;
+    for (let level = 0; level < 10_000; level += 1) deep = { deep };
+    await expect(test.outbox.enqueueAlone(awkward, deep)).rejects.toThrow("is nested deeper than 200 levels");
+    expect(await test.jobs()).toEqual([]);
+    await test.pool.query("insert into outbox (type, payload) values ('awkward', (repeat('[', 10000) || repeat(']', 10000))::jsonb), ('awkward', '{}')");
+    for (const command of [["db", "outbox", "findMany", '{"take":5}'], ["db", "outbox", "findMany", '{"take":5}', "--json"]]) {
+      const { code, stdout } = await cli(command, { DATABASE_URL: test.url });
+      expect([code, stdout]).toEqual([0, expect.stringContaining("[deeper than 200 levels]")]);
+    }
+    const depths: number[] = [];
+    const depthOf = (value: unknown) => {
+      let depth = 0;
+      for (let at = value; Array.isArray(at); at = (at as unknown[])[0]) depth += 1;
+      return depth;
+    };
+    expect(await test.outbox.drain({ handlers: [handle(awkward, (payload) => Promise.resolve(void depths.push(depthOf(payload))))] })).toMatchObject({ done: 2 });
+    expect(depths.sort()).toEqual([0, 10_000]);
+  });
+
+  it("numbers are carried as JavaScript has them; what plain SQL stored more exactly stays so in the table", async () => {
+    const numbers = [2 ** 53 - 1, 2 ** 53, -(2 ** 53), 1e21, Number.MAX_VALUE, Number.MIN_VALUE, 0.1 + 0.2, -0];
+    const { stored, handled: given } = await carried(numbers);
+    expect(stored).toEqual(numbers.map((number) => number + 0)); // JSON has no -0
+    expect(given).toEqual(stored);
+    await test.empty();
+    await test.pool.query(`insert into outbox (type, payload) values ('awkward', '{"number":9007199254740993,"text":"9007199254740993"}')`);
+    expect(await handled()).toEqual({ number: 2 ** 53, text: "9007199254740993" });
+    expect((await test.pool.query("select payload->>'number' as number from outbox")).rows).toEqual([{ number: "9007199254740993" }]);
+  });
 });
 
 describe("options", () => {

@@ -23,7 +23,8 @@ const gaveKeyUp = (key: string, columns: Record<string, unknown> = {}) => dead({
 describe("a filter", () => {
   const refused: [unknown, RegExp][] = [
     [{}, /name jobs by id, type, .*got none/],
-    [{ type: undefined }, /got none/],
+    [{ type: undefined }, /type of the filter to have a value, got undefined/],
+    [{ id: undefined, status: "error" }, /id of the filter to have a value, got undefined/],
     [null, /to be an object, got null/],
     [{ kind: "work" }, /the filter to be among .*got "kind"/],
     [{ id: "17" }, /the id of a job, a UUID/],

@@ -6,6 +6,7 @@ import { settleJobs } from "../../src/outbox/store/settle.ts";
 import { beat, buryWorkers, registerWorker, rescueJobs } from "../../src/outbox/store/workers.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { barrier, testOutbox, worksBy, claimJobs } from "../support/outbox.ts";
+import { until } from "../support/until.ts";
 
 let test: TestOutbox;
 beforeAll(async () => (test = await testOutbox()));
@@ -56,6 +57,27 @@ describe("a worker whose lease has expired", () => {
     const gone = { worker: randomUUID(), token: 1 };
     expect(await claimJobs(test.database, gone, 20)).toEqual([]);
     expect((await test.jobs())[0]).toMatchObject({ status: "pending", attempts: 0 });
+  });
+
+  it("again and again keeps nothing of the names it has had", async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error) => warnings.push(name);
+    process.on("warning", onWarning);
+    const worker = test.outbox.worker({ handlers: [succeeds], lease: "1s", pollMs: 20 });
+    const working = worker.start();
+    const lost = () => test.events.filter(({ event }) => event === "worker_lost_lease").length;
+    try {
+      // Node warns of the eleventh listener on one signal.
+      for (let times = 1; times <= 11; times += 1) {
+        await until("it has a row", async () => (await test.pool.query("delete from outbox_worker")).rowCount === 1);
+        await until("it has noticed", () => lost() === times);
+      }
+    } finally {
+      await worker.stop();
+      await working;
+      process.off("warning", onWarning);
+    }
+    expect(warnings).toEqual([]);
   });
 
   it("notices, tells its handlers by the signal, and goes on under a new name", async () => {

@@ -263,6 +263,40 @@ describe("slots that nobody fired in time", () => {
   });
 });
 
+describe("slots in the nights when the clocks change", () => {
+  // Long ago, so that they can be missed: in the months of the changes only, and less than 1,000 of them until 2040.
+  const fired = async (cron: string, timeZone: string, from: string): Promise<string[]> => {
+    const schedules = await compileSchedules([defineSchedule({ name: "tick", cron, timeZone, missed: "all", contract: work, payload: {} })]);
+    await declareSchedules(test.database, schedules);
+    await test.pool.query("update outbox_schedule set next_slot_at = $1", [from]);
+    while ((await fire(schedules)).dueInMs === 0);
+    return (await slotRows()).map(({ slot_at: slotAt }) => slotAt.toISOString().slice(0, 16));
+  };
+  const day = (date: string) => (slot: string) => slot.startsWith(date);
+
+  it("are stored and fired once each in Europe/Berlin: 02:30 at the end of the gap in spring, the first of two in autumn", async () => {
+    // 2024-03-31: 02:00 became 03:00 (01:00 UTC). 2024-10-27: 03:00 became 02:00 again (01:00 UTC).
+    const slots = await fired("30 2 * 3,10 *", "Europe/Berlin", "2024-03-01T01:30:00Z");
+    expect(new Set(slots).size).toBe(slots.length);
+    expect(slots.filter((slot) => ["2024-03-30", "2024-03-31", "2024-10-01"].some((date) => day(date)(slot)))).toEqual(["2024-03-30T01:30", "2024-03-31T01:00", "2024-10-01T00:30"]);
+    expect(slots.filter((slot) => ["2024-10-26", "2024-10-27", "2024-10-28"].some((date) => day(date)(slot)))).toEqual(["2024-10-26T00:30", "2024-10-27T00:30", "2024-10-28T01:30"]);
+    expect(slots.filter(day("2024-03"))).toHaveLength(31);
+    expect(slots.filter(day("2024-10"))).toHaveLength(31);
+  });
+
+  it("are stored and fired once each in America/Santiago, where midnight is what does not exist, and 23:30 is what exists twice", async () => {
+    // 2024-09-08: 00:00 became 01:00 (04:00 UTC). 2024-04-06: 24:00 became 23:00 again (2024-04-07, 03:00 UTC).
+    const midnights = await fired("0 0 * 9 *", "America/Santiago", "2024-09-01T04:00:00Z");
+    expect(midnights.filter((slot) => ["2024-09-07", "2024-09-08", "2024-09-09"].some((date) => day(date)(slot)))).toEqual(["2024-09-07T04:00", "2024-09-08T04:00", "2024-09-09T03:00"]);
+    expect(midnights.filter(day("2024"))).toHaveLength(30);
+    await test.pool.query("truncate outbox_schedule, outbox_slot");
+    const evenings = await fired("30 23 * 4 *", "America/Santiago", "2024-04-02T02:30:00Z");
+    expect(evenings.filter((slot) => ["2024-04-06", "2024-04-07", "2024-04-08"].some((date) => day(date)(slot)))).toEqual(["2024-04-06T02:30", "2024-04-07T02:30", "2024-04-08T03:30"]);
+    expect(evenings.filter(day("2024"))).toHaveLength(30);
+    expect(await test.jobs()).toHaveLength(midnights.length + evenings.length);
+  });
+});
+
 describe("a schedule that fails", () => {
   const broken = (name: string, payload: () => { n?: number }) => aSchedule({ name, payload });
 

@@ -42,6 +42,12 @@ describe("after a drain", () => {
   });
 });
 
+it("a user and a password with a % that encodes nothing are sent as they stand, and never fail the drain", async () => {
+  const server = await answering(200);
+  expect(await sendHeartbeat(server.origin.replace("//", "//me:100%pure@"), "worked")).toBeNull();
+  expect(server.received[0]!.headers.authorization).toBe(`Basic ${Buffer.from("me:100%pure").toString("base64")}`);
+});
+
 describe("a heartbeat that is not taken is one sentence, without the URL's path, which is a secret", () => {
   it.each([404, 500, 302])("answer %i", async (status) => {
     const server = await answering(status);

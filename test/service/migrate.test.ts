@@ -2,13 +2,14 @@
 
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { migrate, migrationStatus } from "../../src/service/migrate.ts";
+import { cli } from "../support/cli.ts";
 import { emptyDatabase, type TestDatabase } from "../support/database.ts";
 import { diagnose } from "../support/drift.ts";
 
@@ -66,28 +67,23 @@ test("Prisma sees the migrations as its own", async () => {
 
 test("five processes that migrate at once all succeed, and one of them applies", { timeout: 90_000 }, async () => {
   // Nobody may begin before all five are there, so the lock they need is held until then.
-  const barrier = new pg.Client({ connectionString: db.url });
-  await barrier.connect();
+  const barrier = await db.pool.connect();
   await barrier.query("select pg_advisory_lock(72707369)");
   const script = resolve(import.meta.dirname, "../support/migrate-once.ts");
   const run = promisify(execFile);
   const processes = Array.from({ length: 5 }, () => run(process.execPath, ["--import", "tsx", script, db.url, ours], { timeout: 80_000 }));
   const ended = Promise.allSettled(processes);
   try {
-    await expect.poll(migrating, { timeout: 60_000 }).toBe(5);
+    await Promise.all(processes.map(({ child }) => once(child.stderr!, "data"))); // it is a pipe
     expect(await tables()).toEqual([]);
   } finally {
-    await barrier.end();
+    barrier.release(true);
     await ended;
   }
   const applied = await Promise.all(processes.map(async (child) => JSON.parse((await child).stdout) as string[]));
   expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
   expect(await migrationStatus(db.url, ours)).toMatchObject({ pending: [], failed: [] });
 });
-
-async function migrating(): Promise<number | null> {
-  return (await db.pool.query("select from pg_stat_activity where application_name = 'postcommit-migrate' and datname = current_database()")).rowCount;
-}
 
 test("a migration that fails is rolled back whole and recorded, and the next run refuses and says what to do", async () => {
   await aMigration("1_good", "create table good (id int);");
@@ -149,6 +145,17 @@ test("an older program on a newer schema refuses and applies nothing", async () 
   expect(await tables()).not.toContain("own");
 });
 
+test("an older program, as it is built, refuses the database of a newer one by its name, and changes nothing; doctor says so", async () => {
+  await migrate(db.url, ours);
+  await db.pool.query("insert into _prisma_migrations (id, checksum, migration_name, finished_at, applied_steps_count) values ('later', 'x', '99990101000000_newer', now(), 1)");
+  const before = await tables();
+  const { code, stderr } = await cli(["migrate"], { DATABASE_URL: db.url });
+  expect(code).not.toBe(0);
+  expect(stderr).toContain("migrations that this program does not know: 99990101000000_newer");
+  expect(await tables()).toEqual(before);
+  expect((await cli(["doctor"], { DATABASE_URL: db.url })).stdout).toContain("99990101000000_newer");
+});
+
 test("an index can be made concurrently while another process waits to migrate", async () => {
   await aMigration("1_create", "create table big (id int); insert into big select generate_series(1, 50000);");
   await aMigration("2_index", "create index concurrently big_id on big (id);");
@@ -163,13 +170,12 @@ test("asking for the status of a new database writes nothing", async () => {
 });
 
 test("a process that waits for another's migration gives up after its limit and says so", async () => {
-  const other = new pg.Client({ connectionString: db.url });
-  await other.connect();
+  const other = await db.pool.connect();
   try {
     await other.query("select pg_advisory_lock(72707369)");
     await expect(migrate(db.url, folder, { lockTimeoutMs: 300 })).rejects.toMatchObject({ code: "MIGRATION", message: expect.stringContaining("advisory lock 72707369") });
   } finally {
-    await other.end();
+    other.release(true);
   }
 });
 

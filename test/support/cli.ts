@@ -23,7 +23,7 @@ export interface Running {
 }
 
 /** `npm run …` as the README types it; anything that npm or a test runner has put into the environment is left out. */
-export function start(command: string, args: readonly string[], env: Record<string, string> = {}, cwd = root): Running {
+export function start(command: string, args: readonly string[], env: Record<string, string> = {}, cwd = root, limitMs = timeLimitMs): Running {
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|TEST|NODE_|DATABASE_URL|SMTP_URL|LOG_)/.test(name)));
   const child = spawn(command, args, { cwd, env: { ...inherited, ...env }, stdio: ["ignore", "pipe", "pipe"] });
   const output = { stdout: "", stderr: "" };
@@ -34,7 +34,7 @@ export function start(command: string, args: readonly string[], env: Record<stri
       for (const watch of watchers) watch();
     });
   }
-  const limit = setTimeout(() => child.kill("SIGKILL"), timeLimitMs);
+  const limit = setTimeout(() => child.kill("SIGKILL"), limitMs);
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => {
@@ -71,4 +71,4 @@ export const launcher = join(root, "scripts/cli.js");
 export const cli = (args: readonly string[], env: Record<string, string> = {}) => start(process.execPath, [launcher, ...args], env).ended;
 
 /** The built command line over the handlers of test/support/app, in a process of its own. */
-export const appCli = (args: readonly string[], env: Record<string, string>) => start(process.execPath, [join(import.meta.dirname, "app/cli.js"), ...args], env);
+export const appCli = (args: readonly string[], env: Record<string, string>, limitMs?: number) => start(process.execPath, [join(import.meta.dirname, "app/cli.js"), ...args], env, root, limitMs);

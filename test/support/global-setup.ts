@@ -1,5 +1,6 @@
 // Runs once before all tests: the build, which the command line is run from, unless it is fresh; a Postgres (TEST_DATABASE_URL, or an embedded one in var/test-postgres), and in it a
-// template database with all migrations applied. Next: database.ts, which gives each test file a copy.
+// template database with all migrations applied. Next: database.ts, which gives each test file a copy. The same files over
+// other servers: setup-pgbouncer.ts, setup-older-postgres.ts.
 
 import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
@@ -10,15 +11,13 @@ import pg from "pg";
 import type { TestProject } from "vitest/node";
 import { openEmbedded } from "../../src/service/embedded.ts";
 import { migrate } from "../../src/service/migrate.ts";
+import type { TestServer } from "./databases.ts";
 
 declare module "vitest" {
-  export interface ProvidedContext {
-    /** A database that is not a test's own, from which databases are made and dropped. */
-    adminUrl: string;
-    /** The database with all migrations applied. */
-    template: string;
-    /** In the name of every database of this run. */
-    runId: string;
+  export interface ProvidedContext extends TestServer {
+    readonly pooler: string | null; // what is not there is no value that could be injected
+    /** The folder with the programs of the Postgres that the tests run on; null: the embedded one's. */
+    readonly programs: string | null;
   }
 }
 
@@ -28,8 +27,27 @@ const runName = (runId: string): string => `postcommit-test-run-${runId}`;
 const setupLock = 5_092_117;
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  project.provide("pooler", null);
+  project.provide("programs", null);
+  return provide(project, await openTestServer());
+}
+
+/** Gives a server to the tests of a project. Gives back what ends that. */
+export function provide(project: TestProject, server: TestServer & { close(): Promise<void> }): () => Promise<void> {
+  project.provide("adminUrl", server.adminUrl);
+  project.provide("template", server.template);
+  project.provide("runId", server.runId);
+  return () => server.close();
+}
+
+/** For the tests, and for commands that do at length what a test does in a slice. */
+export async function openTestServer(): Promise<TestServer & { close(): Promise<void> }> {
   await buildProgram();
-  const server = await openServer();
+  return prepared(await openServer());
+}
+
+/** The server, with a template database in it. */
+export async function prepared(server: { readonly url: string; close(): Promise<void> }): Promise<TestServer & { close(): Promise<void> }> {
   const runId = randomBytes(4).toString("hex");
   // Held to the end: while this connection is there, other runs leave the databases of this one alone.
   const admin = new pg.Client({ connectionString: server.url, application_name: runName(runId), connectionTimeoutMillis: 10_000, keepAlive: true });
@@ -40,22 +58,24 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await dropLeftovers(admin);
     const template = await makeTemplate(admin, server.url);
     await admin.query("select pg_advisory_unlock($1)", [setupLock]);
-    project.provide("adminUrl", server.url);
-    project.provide("template", template);
-    project.provide("runId", runId);
+    return {
+      adminUrl: server.url,
+      template,
+      runId,
+      async close() {
+        await admin.end();
+        await server.close();
+      },
+    };
   } catch (error) {
     await admin.end();
     await server.close();
     throw error;
   }
-  return async () => {
-    await admin.end();
-    await server.close();
-  };
 }
 
 /** Into dist/, as a person would: a start from the sources takes six times as long, and the tests make hundreds. */
-async function buildProgram(): Promise<void> {
+export async function buildProgram(): Promise<void> {
   const root = resolve(import.meta.dirname, "../..");
   const isFresh = await import(join(root, "dist/fresh.js")).then((built: { programIsFresh(root: string): Promise<boolean> }) => built.programIsFresh(root), () => false);
   if (!isFresh) await promisify(execFile)(process.execPath, ["--import", "tsx", join(root, "scripts/build.ts"), "--no-types"], { cwd: root });

@@ -35,7 +35,10 @@ export interface JobRow {
 }
 
 export interface TestOutbox {
+  /** For the program under test: through PgBouncer where the tests run behind it. */
   readonly url: string;
+  /** Straight to Postgres, as `pool` goes. */
+  readonly direct: string;
   readonly pool: pg.Pool;
   readonly database: Database;
   readonly outbox: Outbox;
@@ -55,7 +58,7 @@ export interface TestOutbox {
 
 export async function testOutbox(): Promise<TestOutbox> {
   const test = await testDatabase();
-  const { url, pool } = test;
+  const { url, direct, pool } = test;
   const database = postgres(url, { maxConnections: 8 });
   const events: OutboxEvent[] = [];
   const over = (through: Database) => outboxOver(through, { version: "test", emit: (event) => events.push(event), compileSchedules });
@@ -64,6 +67,7 @@ export async function testOutbox(): Promise<TestOutbox> {
   const jobs = async (where = "true") => (await pool.query<JobRow>(`select * from outbox where ${where} order by run_at, id`)).rows;
   return {
     url,
+    direct,
     pool,
     database,
     outbox,

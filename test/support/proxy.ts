@@ -11,6 +11,8 @@ export interface Proxy {
   cut(): void;
   /** Nothing gets through any more, in neither direction, and nobody is told; new connections are taken, and hang. Until `resume`. */
   blackHole(): void;
+  /** What is open by now stays silent for ever, and nobody is told; new connections get through. */
+  halfOpen(): void;
   /** What has been held back goes on its way, and new connections get through. Those that were cut stay so. */
   resume(): void;
   close(): Promise<void>;
@@ -19,6 +21,7 @@ export interface Proxy {
 export async function proxy(databaseUrl: string): Promise<Proxy> {
   const { hostname, port } = new URL(databaseUrl);
   const pairs = new Set<readonly [Socket, Socket]>();
+  const silenced = new WeakSet<readonly [Socket, Socket]>();
   let state: "through" | "cut" | "black hole" = "through";
 
   const server = createServer((near) => {
@@ -55,9 +58,16 @@ export async function proxy(databaseUrl: string): Promise<Proxy> {
       state = "black hole";
       for (const pair of pairs) for (const end of pair) end.pause();
     },
+    halfOpen() {
+      state = "through";
+      for (const pair of pairs) {
+        silenced.add(pair);
+        for (const end of pair) end.pause();
+      }
+    },
     resume() {
       state = "through";
-      for (const pair of pairs) for (const end of pair) end.resume();
+      for (const pair of pairs) if (!silenced.has(pair)) for (const end of pair) end.resume();
     },
     async close() {
       destroyAll();

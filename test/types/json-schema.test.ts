@@ -38,6 +38,11 @@ describe("what JSON Schema cannot say is left out, and never an error", () => {
     expect(jsonSchemaOf(defineJob({ type: "a", schema: silent }))).toBeNull();
   });
 
+  it.each(["", 5, null, [], undefined])("one that says %j, which is no schema, gives null", (said) => {
+    const odd = { "~standard": { version: 1 as const, vendor: "mine", validate: (value: unknown) => ({ value }), jsonSchema: { input: () => said } } };
+    expect(jsonSchemaOf(defineJob({ type: "a", schema: odd }))).toBeNull();
+  });
+
   it("a contract without a schema takes any JSON, and says so", () => {
     expect(jsonSchemaOf(defineJob({ type: "a" }))).toEqual({});
   });

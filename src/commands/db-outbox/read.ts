@@ -36,9 +36,9 @@ export async function read(prisma: PrismaClient, request: Request): Promise<Answ
 async function run(outbox: Reads, { operation, args }: Request): Promise<Answer> {
   switch (operation) {
     case "findMany":
-      return findMany(outbox, args);
+      return findMany(outbox, inSomeOrder(args));
     case "findFirst":
-      return { kind: "row", row: await outbox.findFirst(args) };
+      return { kind: "row", row: await outbox.findFirst(inSomeOrder(args)) };
     case "findUnique":
       return { kind: "row", row: await outbox.findUnique(args) };
     case "count": {
@@ -53,6 +53,23 @@ async function run(outbox: Reads, { operation, args }: Request): Promise<Answer>
     case "updateMany":
       throw new TypeError(`${operation} is not a read`);
   }
+}
+
+/** The orders in which an index has the jobs of a status. */
+const orders: Readonly<Record<string, readonly object[]>> = {
+  pending: [{ type: "asc" }, { priority: "desc" }, { runAt: "asc" }, { id: "asc" }],
+  waiting: [{ orderingKey: "asc" }, { sequence: "asc" }],
+};
+
+/**
+ * Without an order of their own, pending and waiting jobs come in that of their index. By id, which is what Prisma would
+ * ask for, Postgres expects to meet some soon, and reads everything that was done before they were made.
+ */
+function inSomeOrder(args: Request["args"]): Request["args"] {
+  if ("orderBy" in args || "cursor" in args || "distinct" in args || typeof args.where !== "object" || args.where === null) return args;
+  const { status } = args.where as { status?: unknown }; // parseWhere made it
+  const order = typeof status === "string" && Object.hasOwn(orders, status) ? orders[status] : undefined;
+  return order === undefined ? args : { ...args, orderBy: order };
 }
 
 async function findMany(outbox: Reads, args: Request["args"]): Promise<Answer> {

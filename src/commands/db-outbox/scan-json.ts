@@ -1,6 +1,7 @@
 // Finds the place where a text stops being JSON. Beyond JSON itself it refuses what JSON.parse lets through silently:
-// a name given twice, text that Postgres cannot hold, nesting without end.
+// a name given twice, a number that would become another one, text that Postgres cannot hold, nesting without end.
 
+import { isExactNumber } from "../../outbox/exact-number.ts";
 import { visible } from "../../service/visible.ts";
 
 const maxDepth = 32;
@@ -37,7 +38,10 @@ function scanValue(text: string, at: number, depth: number): number {
     return opening === "{" ? scanObject(text, at, depth) : scanList(text, at, depth);
   }
   if (opening === '"') return scanString(text, at);
-  return match(text, at, /true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y) ?? stop(at, `expected a value, got ${shown(text, at)}`);
+  const end = match(text, at, /true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y) ?? stop(at, `expected a value, got ${shown(text, at)}`);
+  const word = text.slice(at, end);
+  if (/\d/.test(word) && !isExactNumber(word)) stop(at, `JavaScript keeps about 16 digits and would make ${String(Number(word))} of this number; write it with fewer, or as text`);
+  return end;
 }
 
 function scanObject(text: string, start: number, depth: number): number {

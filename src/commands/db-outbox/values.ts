@@ -2,12 +2,12 @@
 // What comes out is what Prisma is given, rebuilt from checked parts.
 
 import { statuses } from "../../outbox/job.ts";
+import { hasDay, instantIn } from "../instant.ts";
 import type { Kind } from "./fields.ts";
 import { refuse, refuseName, refuseValue, isKnown } from "./refuse.ts";
 
 const maxListLength = 1000;
 const uuidForm = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i;
-const timeForm = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d)(?::(\d\d)(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/;
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -94,11 +94,5 @@ export function expectTime(value: unknown, path: string): string {
   const expected = 'a time with its zone, such as "2024-01-01T00:00:00Z"';
   if (typeof value !== "string") return refuseValue(path, expected, value);
   if (/^\d{4}-\d\d-\d\d$/.test(value)) refuse(`Expected ${path} to be ${expected}, got the date "${value}". For its midnight in UTC write "${value}T00:00:00Z".`);
-  const parts = timeForm.exec(value);
-  const instant = new Date(value);
-  if (parts === null || Number.isNaN(instant.getTime())) return refuseValue(path, expected, value);
-  // Date rolls 30 February over to March; a day that the calendar does not have is refused instead.
-  const [, year, month, day] = parts.map(Number);
-  if (new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day)).getUTCDate() !== day) return refuseValue(path, "a day that the calendar has", value);
-  return instant.toISOString();
+  return instantIn(value)?.toISOString() ?? refuseValue(path, /^\d{4}-(?:0[1-9]|1[0-2])-(?:[0-2]\d|3[01])T/.test(value) && !hasDay(value) ? "a day that the calendar has" : expected, value);
 }

@@ -3,6 +3,7 @@
 
 import { domainToASCII } from "node:url";
 import { z } from "zod";
+import { shown as written } from "../../outbox/errors.ts";
 import { headerProblem } from "./header-text.ts";
 
 /** An address in a payload. Use the object when the name comes from a user: then no quoting is needed. */
@@ -62,7 +63,7 @@ function normalDomain(text: string): string | null {
 }
 
 function shown(value: unknown): string {
-  const text = value === undefined ? "nothing" : JSON.stringify(value);
+  const text = value === undefined ? "nothing" : written(value);
   return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }
 

@@ -17,7 +17,9 @@ export function smtpOptions(smtpUrl: string): SmtpOptions {
   const url = parse(smtpUrl);
   const auth = credentials(url);
   const { requireTls, anyCertificate } = flags(url);
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1").toLowerCase();
+  const name = url.hostname.replace(/^\[(.*)\]$/, "$1").toLowerCase();
+  // nodemailer asks DNS before the hosts file, and whoever answers could name another machine as this one.
+  const host = name === "localhost" ? "127.0.0.1" : name;
   const local = isLoopback(host);
   if (auth !== null && anyCertificate && !local) {
     throw refused(`tls.rejectUnauthorized=false together with a password for ${host}: anybody in between could read it. Trust the server's certificate with NODE_EXTRA_CA_CERTS instead`);
@@ -74,7 +76,7 @@ function flags(url: URL): { requireTls: boolean; anyCertificate: boolean } {
 }
 
 function isLoopback(host: string): boolean {
-  return host === "localhost" || host.endsWith(".localhost") || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+  return host === "::1" || (isIPv4(host) && host.startsWith("127."));
 }
 
 function refused(got: string): OutboxError {

@@ -1,6 +1,7 @@
 // Which addresses a job may be made to talk to: public ones only, because the target's name or URL may come from a user.
 // Next: target.ts (from a URL to addresses that were checked).
 
+import { isIP } from "node:net";
 import ipaddr from "ipaddr.js";
 
 type Address = ReturnType<typeof ipaddr.parse>;
@@ -14,8 +15,8 @@ const azureHost = "168.63.129.16";
 
 /** Why this address must not be connected to, for example "loopback"; null when it is a public one. */
 export function refusalOf(address: string): string | null {
-  // What cannot be parsed cannot be judged either.
-  if (!ipaddr.isValid(address)) return "not an IP address";
+  // What cannot be parsed cannot be judged either; nor what has two readings, such as 0177.0.0.1.
+  if (isIP(address) === 0 || !ipaddr.isValid(address)) return "not an IP address";
   const reached = reachedBy(ipaddr.parse(address));
   if (reached.toString() === azureHost) return "metadata";
   const range = reached.range();

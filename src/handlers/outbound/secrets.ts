@@ -45,11 +45,15 @@ function decodedCredentials(word: string): string[] {
   return decoded.includes(":") ? [decoded, decoded.slice(decoded.indexOf(":") + 1)] : [];
 }
 
-/** A secret as it may come back: as it is, within JSON, HTML or a URL, and as base64. */
+/** A secret as it may come back: as it is, within JSON (that within JSON or shown by Node too), HTML or a URL, and as base64. */
 function spellings(secret: string): string[] {
   const bytes = Buffer.from(secret);
   const html = secret.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
-  return [secret, JSON.stringify(secret).slice(1, -1), html, html.replaceAll("'", "&#39;"), encodeURIComponent(secret.toWellFormed()), bytes.toString("base64").replace(/=+$/, ""), bytes.toString("base64url")];
+  return [secret, inJson(secret), inJson(inJson(secret)), inJson(secret).replaceAll("\\", "\\\\"), html, html.replaceAll("'", "&#39;"), encodeURIComponent(secret.toWellFormed()), bytes.toString("base64").replace(/=+$/, ""), bytes.toString("base64url")];
+}
+
+function inJson(text: string): string {
+  return JSON.stringify(text).slice(1, -1);
 }
 
 /**

@@ -64,7 +64,13 @@ const settledThenClaimed = `
   ),
   picked as materialized (
     select job.ctid
-    from unnest($6::text[], $7::smallint[], $8::timestamptz[], $9::uuid[], $11::integer[]) as lane (type, priority, run_at, id, skip)
+    -- In the order given, whatever way the planner finds to leave types out: the limit below takes what comes first.
+    from (
+      select *
+      from unnest($6::text[], $7::smallint[], $8::timestamptz[], $9::uuid[], $11::integer[]) with ordinality as offered (type, priority, run_at, id, skip, nth)
+      where not ${isHeld("offered.type")}
+      order by nth
+    ) as lane
     -- Behind what other claims are expected to take. Only counted, not locked: whatever is locked from there on is passed
     -- over for what follows it, so that nobody who holds some rows for long holds up the lane.
     left join lateral (
@@ -94,10 +100,9 @@ const settledThenClaimed = `
       limit $10
       for no key update skip locked
     ) as job
-    where not ${isHeld("lane.type")}
-      -- The settlement comes first, to its end. A claim may lock a row that it then leaves, because somebody else has
-      -- just claimed it; whoever held such a lock while waiting to settle could stand in a ring with another who does.
-      and (select lost is not null from settlement)
+    -- The settlement comes first, to its end. A claim may lock a row that it then leaves, because somebody else has
+    -- just claimed it; whoever held such a lock while waiting to settle could stand in a ring with another who does.
+    where (select lost is not null from settlement)
     limit $10
   ),
   ${claimed("picked")}

@@ -38,9 +38,10 @@ export async function setListening(sql: Sql, worker: string, on: boolean): Promi
   await sql.query(`update outbox_worker set listening = $2 where id = $1`, [worker, on]);
 }
 
-/** Takes leave. Jobs it still had are rescued by the next worker that looks. */
-export async function removeWorker(sql: Sql, worker: string): Promise<void> {
-  await sql.query(`delete from outbox_worker where id = $1`, [worker]);
+/** Takes leave. Jobs it still had are rescued by the next worker that looks. False: it had been buried already. */
+export async function removeWorker(sql: Sql, worker: string): Promise<boolean> {
+  const rows = await sql.query(`delete from outbox_worker where id = $1 returning id`, [worker]);
+  return rows.length > 0;
 }
 
 /** Removes the workers that have been silent for longer than their lease. A beat in the same moment wins. */

@@ -57,6 +57,8 @@ export const roleSettings: Check = {
         case "default_transaction_isolation":
           if (value === "read committed") return [];
           return [pooled ? warning(`${said}: behind a pooler the engine's single statements run so, and fail when they meet.`, reset) : notice(`${said}; the engine's own sessions ask for read committed. An app's transactions that enqueue jobs with ordering keys leave the order to the next drain.`)];
+        case "datestyle":
+          return pooled && !/^"?iso/i.test(value) ? [problem(`${said}: behind a pooler the engine's sessions write instants so, and it reads them as ISO.`, reset)] : [];
         case "statement_timeout":
           if (ms === 0 || ms >= shortMs) return [];
           return [pooled ? warning(`${said}: behind a pooler it holds for the engine too. A claim seldom takes as long; a prune and a count may.`, reset) : notice(`${said}; the engine's own sessions ask for 60 s.`)];

@@ -186,6 +186,8 @@ describe("a value of the wrong kind is refused with what was expected and what c
     ["findMany", { where: { createdAt: { lt: 1_704_067_200_000 } } }, "a time with its zone"],
     ["findMany", { where: { createdAt: { lt: "2024-02-30T00:00:00Z" } } }, "a day that the calendar has"],
     ["findMany", { where: { createdAt: { lt: "2024-13-01T00:00:00Z" } } }, "a time with its zone"],
+    ["findMany", { where: { createdAt: { lt: "0000-01-01T00:00:00Z" } } }, "a time with its zone"],
+    ["findMany", { where: { createdAt: { lt: "0001-01-01T00:00:00+01:00" } } }, "a time with its zone"],
     ["findMany", { where: { createdAt: { lt: "2024-01-01T25:00:00Z" } } }, "a time with its zone"],
     ["findMany", { where: { status: { in: "done" } } }, "Expected where.status.in to be a list"],
     ["findMany", { where: { status: { in: [] } } }, "a list of at least one"],

@@ -51,6 +51,9 @@ describe("a mistake in the JSON", () => {
     ["{take:5}", 1, 2, "t"],
     ["{\u00a0}", 1, 2, "\u00a0"],
     ['{"take":NaN}', 1, 9, "N"],
+    // Numbers that JavaScript would have made others of: …992, and Infinity, which is written as null.
+    ['{"id":9007199254740993}', 1, 7, "9"],
+    ['{"n":[1,-1e400]}', 1, 9, "-"],
   ])("%j is placed at line %i, column %i", (text, line, column, char) => {
     const message = refusal(text);
     expect(message).toContain(`line ${line}, column ${column}:`);

@@ -8,7 +8,7 @@ import { runHandler } from "../../support/run-handler.ts";
 import { startSmtp } from "../../support/smtp.ts";
 
 describe("a password", () => {
-  test.each(["smtp://u:p@mail.example.com", "smtp://u:p@10.0.0.5:25", "smtp://u:p@127.0.0.1.example.com", "smtp://u:p@127.1", "smtp://u:p@[::2]"])("goes to %s over verified TLS or not at all", (url) => {
+  test.each(["smtp://u:p@mail.example.com", "smtp://u:p@10.0.0.5:25", "smtp://u:p@127.0.0.1.example.com", "smtp://u:p@127.1", "smtp://u:p@[::2]", "smtp://u:p@mail.localhost", "smtp://u:p@localhost.example.com"])("goes to %s over verified TLS or not at all", (url) => {
     expect(smtpOptions(url)).toMatchObject({ secure: false, requireTLS: true, tls: { rejectUnauthorized: true }, auth: { user: "u", pass: "p" } });
   });
 
@@ -19,6 +19,10 @@ describe("a password", () => {
 
   test.each(["smtp://u:p@localhost", "smtp://u:p@127.0.0.1", "smtp://u:p@127.8.0.1:25", "smtp://u:p@[::1]", "smtp://u:p@LOCALHOST"])("may go in clear text to this machine: %s", (url) => {
     expect(smtpOptions(url)).toMatchObject({ requireTLS: false });
+  });
+
+  test.each(["localhost", "LOCALHOST"])("goes to %s by its address: nodemailer asks DNS for the name, and whoever answers could name another machine", (name) => {
+    expect(smtpOptions(`smtp://u:p@${name}:25`)).toMatchObject({ host: "127.0.0.1", requireTLS: false });
   });
 
   test("is never sent where the certificate is not checked", () => {

@@ -1,6 +1,8 @@
 // Handlers that misbehave on purpose. Each first appends to the table `effects`, on a connection of its own, so that a
 // test sees every start of a handler, whatever becomes of the job. The table is made by test/support/evidence.ts.
 
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import type { JobContext } from "postcommit";
 import { defineConfig, defineJob, FinalError, handle } from "postcommit";
@@ -11,8 +13,8 @@ pool.on("error", () => undefined);
 
 interface Payload {
   /** What happens after the effect is written. */
-  readonly then: "return" | "sleep" | "hang" | "exit" | "block" | "ignore-signal" | "reject-later" | "complete" | "throw" | "throw-until" | "final" | "once" | "out-of-memory";
-  /** For sleep and block. */
+  readonly then: "return" | "sleep" | "hang" | "exit" | "block" | "ignore-signal" | "reject-later" | "complete" | "throw" | "throw-until" | "final" | "once" | "out-of-memory" | "gate" | "once-gate" | "print" | "throw-later" | "snooze";
+  /** For sleep and block; for once, how long its receiver takes to answer. */
   readonly ms?: number;
   /** throw-until: the attempt that goes well. */
   readonly attempt?: number;
@@ -24,7 +26,7 @@ const effect = defineJob<Payload>({ type: "effect", ...contract });
 const other = defineJob<Payload>({ type: "other-effect", ...contract });
 
 async function run({ then, ms = 0, attempt = 1 }: Payload, ctx: JobContext): Promise<unknown> {
-  await pool.query("insert into effects (job, attempt, key, visible) values ($1, $2, $3, exists (select from outbox where id = $1))", [ctx.job.id, ctx.attempt, ctx.idempotencyKey]);
+  await writeDownStart(ctx);
   switch (then) {
     case "return":
       return { attempt: ctx.attempt };
@@ -45,6 +47,25 @@ async function run({ then, ms = 0, attempt = 1 }: Payload, ctx: JobContext): Pro
       return process.exit(0);
     case "out-of-memory":
       return eatAllMemory();
+    case "throw-later":
+      setTimeout(() => {
+        throw new Error("nobody can catch this");
+      });
+      return new Promise(() => undefined);
+    case "snooze":
+      return ctx.snooze("10m");
+    case "gate":
+      await gate(ctx);
+      return { attempt: ctx.attempt };
+    case "once-gate":
+      await send(ctx);
+      await gate(ctx);
+      return;
+    case "print":
+      for (const stream of [process.stdout, process.stderr]) stream.write(`a line of attempt ${ctx.attempt}\n`);
+      await gate(ctx);
+      for (const stream of [process.stdout, process.stderr]) stream.write("another line\n");
+      return;
     case "block": {
       const until = Date.now() + (ms || 8000);
       while (Date.now() < until);
@@ -63,17 +84,44 @@ async function run({ then, ms = 0, attempt = 1 }: Payload, ctx: JobContext): Pro
     case "final":
       throw new FinalError("it can never work");
     case "once":
-      // Something outside the database, whose receiver knows the key.
-      return ctx.effect(
-        "sent",
-        async (key) => {
-          await pool.query("insert into sent (job, attempt, key) values ($1, $2, $3)", [ctx.job.id, ctx.attempt, key]);
-          return { sent: true };
-        },
-        { repeatable: true },
-      );
+      return send(ctx, ms);
   }
 }
+
+/** Once for each start, and again until it is written: Postgres may be away, and a start that leaves no trace would not be judged. */
+async function writeDownStart({ job, attempt, idempotencyKey, signal }: JobContext): Promise<void> {
+  const start = [randomUUID(), job.id, attempt, idempotencyKey, job.lease.worker, job.lease.token, job.startedAt];
+  for (;;) {
+    try {
+      await pool.query(
+        `insert into effects (start, job, attempt, key, worker, token, claimed_at, visible) values ($1, $2, $3, $4, $5, $6, $7, exists (select from outbox where id = $2))
+         on conflict (start) do nothing`,
+        start,
+      );
+      return;
+    } catch (error) {
+      signal.throwIfAborted();
+      // The statement is wrong, and Postgres is there to say so.
+      if (error instanceof pg.DatabaseError && !/^(57|08|53)/.test(error.code ?? "")) throw error;
+      await sleep(50);
+    }
+  }
+}
+
+/** Something outside the database, whose receiver knows the key. */
+const send = (ctx: JobContext, ms = 0) =>
+  ctx.effect(
+    "sent",
+    async (key) => {
+      await pool.query("insert into sent (job, attempt, key) values ($1, $2, $3)", [ctx.job.id, ctx.attempt, key]);
+      if (ms > 0) await sleep(ms);
+      return { sent: true };
+    },
+    { repeatable: true },
+  );
+
+/** Comes through when the test opens it: see test/support/scene.ts. It takes no notice of the signal. */
+const gate = ({ attempt }: JobContext) => pool.query("select pg_advisory_xact_lock_shared(7, $1)", [attempt]);
 
 function eatAllMemory(): never {
   const eaten: unknown[] = [];
