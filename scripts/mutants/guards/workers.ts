@@ -1,0 +1,167 @@
+// Workers that die, attempts that are lost, jobs that kill, and what holds a type back.
+
+import type { Mutant } from "../mutant.ts";
+import { timedOut } from "../suite.ts";
+
+const store = "src/outbox/store/workers.ts";
+const pump = "src/outbox/pump.ts";
+const lease = "test/outbox/lease.test.ts";
+const drain = "test/outbox/drain.test.ts";
+const worker = "test/outbox/worker.test.ts";
+
+export const workerGuards: readonly Mutant[] = [
+  {
+    name: "silent-worker",
+    guard: "A worker that is silent for longer than its lease is buried, and its jobs are others'.",
+    file: store,
+    out: "where beat_at < clock_timestamp() - lease_ms * interval '1 millisecond'",
+    in: "where beat_at < '-infinity'",
+    noticedBy: { [lease]: "buries a silent worker" },
+  },
+  {
+    name: "rescue-living",
+    guard: "The rescue leaves the jobs of living workers alone.",
+    file: store,
+    out: "and not exists (select from outbox_worker where id = job.locked_by)",
+    in: "",
+    noticedBy: { "test/guards/rescue.test.ts": "of the dead alone" },
+  },
+  {
+    name: "lost-uncounted",
+    guard: "An attempt that was lost with its worker counts.",
+    file: store,
+    out: "suspect = attempts < max_attempts,",
+    in: "suspect = attempts < max_attempts, attempts = attempts - 1,",
+    noticedBy: { [lease]: "returns the jobs of a worker that is gone, with the attempt counted" },
+  },
+  {
+    name: "lost-for-ever",
+    guard: "A job whose attempts are used up is a dead letter after a rescue, not due again.",
+    file: store,
+    out: "set status = case when attempts >= max_attempts then 'error' else 'pending' end,",
+    in: "set status = 'pending',",
+    noticedBy: { [lease]: "makes a dead letter of a job whose attempts are used up" },
+  },
+  {
+    name: "suspects-unmarked",
+    guard: "A job that a worker died of is marked as a suspect.",
+    file: store,
+    out: "suspect = attempts < max_attempts,",
+    in: "suspect = false,",
+    noticedBy: { [lease]: "after a death the suspects run alone" },
+  },
+  {
+    name: "suspects-in-company",
+    guard: "A suspect runs while nothing else does, so that a poison job burns nobody else's attempts.",
+    file: pump,
+    out: "if (!hands.isEmpty() || tasks.size > choresRunning)",
+    in: "if (performance.now() < 0)",
+    noticedBy: { "test/guards/suspects.test.ts": "runs while nothing else does" },
+  },
+  {
+    name: "suspects-by-claim",
+    guard: "An ordinary claim takes no suspects.",
+    file: "src/outbox/store/exchange.ts",
+    out: "and not suspect\n      order by run_at, id\n      limit $10",
+    in: "order by run_at, id\n      limit $10",
+    noticedBy: { [lease]: "suspects are not taken by an ordinary claim" },
+  },
+  {
+    name: "maximum-of-attempts",
+    guard: "A job that fails for the last time is a dead letter, not tried for ever.",
+    file: "src/outbox/run-job.ts",
+    out: "if (final || job.attempt >= job.maxAttempts)",
+    in: "if (final)",
+    noticedBy: { [drain]: "is a dead letter after its last attempt" },
+  },
+  {
+    name: "lost-session-runs",
+    guard: "What a claim brings after the lease was lost is not run: it belongs to others.",
+    file: "src/outbox/turns.ts",
+    out: "if (!lost.aborted) hands.take(jobs);",
+    in: "hands.take(jobs);",
+    noticedBy: { [worker]: "while the answer to a claim is on its way" },
+  },
+  {
+    name: "silent-session",
+    guard: "A worker whose beats do not reach the database for a whole lease ends its attempts by itself, before anybody tells it.",
+    file: "src/outbox/session.ts",
+    out: "if (performance.now() - lastBeatAt > leaseMs) lose(",
+    in: "if (performance.now() - lastBeatAt < 0) lose(",
+    noticedBy: { "test/guards/silence.test.ts": "before anybody tells it" },
+  },
+  {
+    name: "time-limit",
+    guard: "A handler that never settles loses its slot at its time limit.",
+    file: "src/outbox/run-job.ts",
+    out: "ms`)), timeoutMs);",
+    in: "ms`)), 1e9);",
+    noticedBy: { [drain]: "by exceeding its time limit loses its slot" },
+    says: timedOut,
+  },
+  {
+    name: "released-counted",
+    guard: "A job that is given back unstarted or unfinished by a stop keeps its attempt.",
+    file: "src/outbox/settle.ts",
+    out: 'return { ...unchanged, status: "pending", counted: false };',
+    in: 'return { ...unchanged, status: "pending" };',
+    noticedBy: { [drain]: "at the end of maxTime what still runs is given back uncounted" },
+  },
+  {
+    name: "snooze-counted",
+    guard: "A snooze gives the attempt back.",
+    file: "src/outbox/settle.ts",
+    out: "delayMs: outcome.delayMs, counted: false,",
+    in: "delayMs: outcome.delayMs,",
+    noticedBy: { "test/outbox/context.test.ts": "a snoozed job" },
+  },
+  {
+    name: "nul-in-error",
+    guard: "An error's text is stored without what Postgres cannot hold.",
+    file: "src/outbox/failure.ts",
+    out: '.replaceAll("\\u0000", "\\\\u0000")',
+    in: "",
+    noticedBy: { [drain]: "a job that fails" },
+  },
+  {
+    name: "unwritable-neighbour",
+    guard: "One outcome that cannot be written does not fail the others of its batch.",
+    file: "src/outbox/settle.ts",
+    out: "for (const finished of unwritten) {",
+    in: "if (unwritten.length > 1) throw error;\n    for (const finished of unwritten) {",
+    noticedBy: { [drain]: "is a dead letter that says so, and its neighbours in the batch are done" },
+    says: "error: ",
+  },
+  {
+    name: "newer-version",
+    guard: "A program leaves jobs of a newer version than it knows to newer programs.",
+    file: pump,
+    out: "if (job.version > known)",
+    in: "if (job.version < 0)",
+    noticedBy: { "test/outbox/versions.test.ts": "a job of a newer version is left alone" },
+  },
+  {
+    name: "exclusive-drain",
+    guard: "An exclusive drain runs nothing while another one does.",
+    file: pump,
+    out: 'if (!(await isAlone(session))) return await finish("locked", "give back");',
+    in: "await isAlone(session);",
+    noticedBy: { "test/outbox/job-actions.test.ts": "runs nothing while another one runs" },
+  },
+  {
+    name: "gate-unlocked",
+    guard: "Two claimers of a limited type do not count the same free place twice.",
+    file: "src/outbox/store/gate.ts",
+    out: "for no key update skip locked",
+    in: "",
+    noticedBy: { "test/outbox/limits.test.ts": "is never exceeded by eight workers that claim at once" },
+  },
+  {
+    name: "paused-claimed",
+    guard: "The ordinary claim leaves types with a pause or a limit alone.",
+    file: "src/outbox/store/exchange.ts",
+    out: 'not ${isHeld("offered.type")}',
+    in: "offered.type is not null",
+    noticedBy: { "test/guards/pause.test.ts": "an ordinary claim takes nothing of a type that is" },
+  },
+];
