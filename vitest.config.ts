@@ -19,18 +19,16 @@ const project = (name: string, include: readonly string[], globalSetup: string) 
 });
 
 const everywhere = [
-  "test/process/!(pgbouncer|variants).test.ts",
+  "test/process/!(alerts|pgbouncer|trace|variants).test.ts",
   "test/http/process.test.ts",
   "test/service/migrate.test.ts",
   "test/clients/{pg,prisma-7}.test.ts",
-  "test/outbox/{drain,lease,ordering,schedules}.test.ts",
+  "test/outbox/{drain,lease}.test.ts",
 ];
-/** Most of it is about being woken, which PgBouncer has nothing of. */
-const woken = "test/outbox/worker.test.ts";
 const older = olderPostgres();
 const others = [
   ...(hasPgBouncer ? [project("behind PgBouncer", everywhere, "setup-pgbouncer.ts")] : []),
-  ...(older === null ? [] : [project(`on PostgreSQL ${older.major}`, [...everywhere, woken], "setup-older-postgres.ts")]),
+  ...(older === null ? [] : [project(`on PostgreSQL ${older.major}`, everywhere, "setup-older-postgres.ts")]),
 ];
 /** Whoever names files is at work on them: once, unless --project names the others too. */
 const given = process.argv.slice(2);

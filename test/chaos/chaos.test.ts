@@ -1,4 +1,5 @@
-// A slice of npm run chaos: two seeds that between them have every fault and every kind of job, and one that is new each time.
+// A slice of npm run chaos: seeds that between them have every fault and every kind of job. Always the same: what a change is
+// judged by must not be luck.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Plan } from "./plan.ts";
@@ -8,8 +9,7 @@ import { openServer, removeLeftovers } from "./server.ts";
 import { runChaos } from "./world.ts";
 
 const jobs = 24;
-const fixed = [4, 46];
-const random = 1_000_000 + Math.floor(Math.random() * 1_000_000_000);
+const fixed = [4, 46, 9] as const;
 
 it("one seed is one plan, whoever asks and whenever; another seed is another", () => {
   expect(planOf(7, jobs)).toEqual(planOf(7, jobs));
@@ -45,10 +45,10 @@ describe.concurrent("every promise holds under the faults of", () => {
   };
 
   // One server for each of the two: a crash must hit nobody else.
-  it(`seed ${fixed[0] ?? ""}, then a random one`, { timeout: 300_000 }, async () => {
-    await keeps(planOf(fixed[0] ?? 1, jobs), servers[0]);
-    await keeps(planOf(random, jobs), servers[0]);
+  it(`seeds ${fixed[0]} and ${fixed[2]}`, { timeout: 300_000 }, async () => {
+    await keeps(planOf(fixed[0], jobs), servers[0]);
+    await keeps(planOf(fixed[2], jobs), servers[0]);
   });
 
-  it(`seed ${fixed[1] ?? ""}`, { timeout: 300_000 }, () => keeps(planOf(fixed[1] ?? 1, jobs), servers[1]));
+  it(`seed ${fixed[1]}`, { timeout: 300_000 }, () => keeps(planOf(fixed[1], jobs), servers[1]));
 });
