@@ -16,7 +16,7 @@ export function healthDb(program: Command, context: CommandContext): void {
     .description("say whether the database can do its work")
     .option("--json", "print one JSON document")
     .addHelpText("before", "Examples:\n  npm run app:cli health:db\n  npm run -s app:cli -- health:db --json\n  npm run -s app:cli health:db || echo 'call somebody'\n")
-    .addHelpText("after", "\nExit codes: 0 healthy, 4 not (unreachable, not migrated, a job processing for over 10 minutes, or a threshold\nof alerts in outbox.config.ts reached), 78 configuration.")
+    .addHelpText("after", "\n~ marks an estimate: of a large table, what would take long to count comes from Postgres's statistics (`estimated` in the JSON).\n\nExit codes: 0 healthy, 4 not (unreachable, not migrated, a job processing for over 10 minutes, or a threshold\nof alerts in outbox.config.ts reached), 78 configuration.")
     .action(async ({ json = false }: { json?: boolean }) => {
       const settings = await context.settings();
       const [{ chooseDatabase }, { checkHealth }, { handlersOf }] = await Promise.all([import("../service/service.ts"), import("../service/health.ts"), import("../service/handlers.ts")]);
