@@ -1,7 +1,7 @@
 // A steady load for half an hour, with retention on, and for ten minutes of it a session that holds a snapshot, as a report
 // or a forgotten debugger does. The worker is the built program; Postgres is one of its own, with default durability.
 //   npm run soak [-- --minutes 30 --rate 500 --hold-from 4 --hold-minutes 10]
-// Writes ../docs/reference/soak.json (what was measured); plot.ts makes the picture and the page of it.
+// Writes results/soak.json (what was measured), and with it the page and the picture of docs/reference (publish.ts).
 
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -32,7 +32,7 @@ const folder = await mkdtemp(join(tmpdir(), "soak-"));
 const server = await openServer("postgres");
 try {
   const soak = await run();
-  await writeFile(values.out ?? join(root, "docs/reference/soak.json"), `${JSON.stringify(soak)}\n`);
+  await writeFile(values.out ?? join(root, "bench/results/soak.json"), `${JSON.stringify(soak)}\n`);
   await publish(soak, values.out === undefined ? join(root, "docs/reference") : null);
 } finally {
   for (const child of children) child.kill("SIGKILL");
