@@ -37,7 +37,7 @@ export function bearerOf(authorization: string | null): string | null {
 /** Throws for tokens that are too short, too many, or could never be sent. Never shows one. */
 export function checkTokens(role: Role, given: GivenToken | readonly GivenToken[]): readonly NamedToken[] {
   // From JavaScript, or for a variable that is not set, one may be anything.
-  const each: readonly unknown[] = Array.isArray(given) ? given : [given];
+  const each: readonly unknown[] = Array.isArray(given) ? Array.from<unknown>(given) : [given]; // without holes
   const all = each.map((one) => (typeof one === "object" && one !== null ? (one as NamedToken) : { token: one as string })); // checked below
   if (all.length > maxOfRole) throw new OutboxError("CONFIGURATION", `Expected at most ${maxOfRole} tokens of the role ${role}, one and its successor, got ${all.length}.`);
   for (const { name, token } of all) {

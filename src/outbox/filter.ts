@@ -5,6 +5,7 @@ import { text } from "./actor.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
 import { OutboxError, refuseUnknown, shown } from "./errors.ts";
+import { toJson } from "./payload.ts";
 import { isExactNumber } from "./exact-number.ts";
 import type { Status } from "./job.ts";
 import { statuses } from "./job.ts";
@@ -108,6 +109,7 @@ function payloadOf(given: unknown): Selection["payload"] {
     if (steps.includes("")) throw new OutboxError("INVALID_OPTION", `Expected a path into the payload such as customer.id or items.0.sku, got ${JSON.stringify(path)}.`);
     const values: readonly unknown[] = Array.isArray(value) ? value : [value];
     if (values.length === 0 || !values.every(isPayloadValue)) throw new OutboxError("INVALID_OPTION", `Expected the value at ${JSON.stringify(path)} to be a text, a number, true, false or null, or a list of those, got ${shown(value)}.`);
+    for (const each of values) if (typeof each === "string") toJson("action", each, `the value at ${JSON.stringify(path)}`); // refuses NULs and broken surrogates
     return { path: steps, values };
   });
 }
