@@ -5,11 +5,12 @@
 import type { ActorOptions } from "./actor.ts";
 import { by } from "./actor.ts";
 import type { Sql } from "./database.ts";
-import { FinalError, InDoubtError, isA, LeaseLostError, OutboxError, RetryAfter, shown } from "./errors.ts";
+import { FinalError, InDoubtError, isA, LeaseLostError, OutboxError, RetryAfter } from "./errors.ts";
 import type { ClaimedJob } from "./job.ts";
 import { maxResultBytes, toJson } from "./payload.ts";
 import * as actions from "./store/effect-actions.ts";
 import { beginEffect, endEffect, withdrawEffect } from "./store/running.ts";
+import { text } from "./text.ts";
 
 export interface EffectOptions<Result> {
   /** Asked of an effect in doubt: the result when it happened, null when it did not. */
@@ -32,7 +33,7 @@ export async function effect<Result>(
   run: (key: string) => Promise<Result>,
   { verify, repeatable = false }: EffectOptions<Result> = {},
 ): Promise<Result> {
-  checkName(type, name);
+  text(`the name of an effect of "${type}"`, name, 200);
   const key = `${id}/${name}`;
   const finish = async (result: Result): Promise<Result> => {
     const stored = result === undefined ? null : toJson(type, result, `the result of effect "${name}"`, maxResultBytes);
@@ -59,14 +60,6 @@ export async function effect<Result>(
       throw error;
     }),
   );
-}
-
-function checkName(type: string, name: unknown): void {
-  if (typeof name === "string" && name.length >= 1 && name.length <= 200) {
-    toJson(type, name, "the name of an effect"); // refuses NULs and broken surrogates
-    return;
-  }
-  throw new OutboxError("INVALID_OPTION", `Expected the name of an effect of "${type}" to be a text of 1 to 200 characters, got ${shown(name)}.`);
 }
 
 /** A person says what became of an effect that was not finished. */

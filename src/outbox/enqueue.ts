@@ -12,6 +12,7 @@ import { toJson } from "./payload.ts";
 import { checkPayload } from "./schema.ts";
 import type { NewJob } from "./store/enqueue.ts";
 import { findKeyHolders, insertDedupedJobs, insertJobs } from "./store/enqueue.ts";
+import { text } from "./text.ts";
 import type { Trace, Tracing } from "./tracing.ts";
 import { uuid7 } from "./uuid.ts";
 
@@ -146,15 +147,15 @@ function newJob({ contract, payload, options }: JobRequest, trace: Trace | null)
   const { type } = contract;
   refuseUnknown(`the options of "${type}"`, options, optionNames);
   checkPayload(contract, payload);
-  const orderingKey = options.orderingKey === undefined ? null : text(type, "orderingKey", options.orderingKey);
-  const dedupeKey = options.dedupeKey === undefined ? null : text(type, "dedupeKey", options.dedupeKey);
+  const orderingKey = options.orderingKey === undefined ? null : text(`orderingKey of "${type}"`, options.orderingKey);
+  const dedupeKey = options.dedupeKey === undefined ? null : text(`dedupeKey of "${type}"`, options.dedupeKey);
   return {
     payload: toJson(type, payload),
     id: uuid7(),
     type,
     priority: priorityOf(type, options.priority),
     max_attempts: checkMaxAttempts(type, options.maxAttempts ?? contract.maxAttempts),
-    owner: options.owner === undefined ? null : text(type, "owner", options.owner),
+    owner: options.owner === undefined ? null : text(`owner of "${type}"`, options.owner),
     ...dueOf(type, options),
     concurrency_key: concurrencyKeyOf(contract, payload),
     ordering_key: orderingKey,
@@ -192,7 +193,7 @@ const maxTags = 20;
 /** As Postgres writes an array; null without any. */
 function tagsOf(type: string, tags: unknown = []): string | null {
   if (!Array.isArray(tags) || tags.length > maxTags) throw new OutboxError("INVALID_OPTION", `Expected tags of "${type}" to be a list of at most ${maxTags} texts, got ${Array.isArray(tags) ? `${tags.length} of them` : shown(tags)}.`);
-  const texts = tags.map((tag: unknown, index) => text(type, `tags[${index}]`, tag, 100));
+  const texts = tags.map((tag: unknown, index) => text(`tags[${index}] of "${type}"`, tag, 100));
   return texts.length === 0 ? null : `{${[...new Set(texts)].map((tag) => `"${tag.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }
 
@@ -205,19 +206,11 @@ function concurrencyKeyOf(contract: Contract, payload: unknown): string | null {
   } catch (cause) {
     throw new OutboxError("INVALID_PAYLOAD", `Job "${type}" was refused: expected the key function of its concurrency to make a text of the payload, but it threw ${String(cause)}.`, { cause });
   }
-  return text(type, "the concurrency key", key);
+  return text(`the concurrency key of "${type}"`, key);
 }
 
 /** Null: until the job has finished; -1: for ever. */
 function dedupeMs(dedupeFor: NonNullable<EnqueueOptions["dedupeFor"]>): number | null {
   if (dedupeFor === "until-done") return null;
   return dedupeFor === "forever" ? -1 : durationMs(dedupeFor, "dedupeFor");
-}
-
-function text(type: string, name: string, value: unknown, maxLength = 500): string {
-  if (typeof value !== "string" || value.length < 1 || value.length > maxLength) {
-    throw new OutboxError("INVALID_OPTION", `Expected ${name} of "${type}" to be a text of 1 to ${maxLength} characters, got ${shown(value)}.`);
-  }
-  toJson(type, value, name); // refuses NULs and broken surrogates
-  return value;
 }

@@ -1,14 +1,13 @@
 // Which jobs somebody means: the same few conditions for looking and for acting, so that a list is the preview of what
 // is done with them. Next: store/selection.ts (as SQL), retry.ts and cancel.ts (what is done).
 
-import { text } from "./actor.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
 import { OutboxError, refuseUnknown, shown } from "./errors.ts";
-import { toJson } from "./payload.ts";
 import { isExactNumber } from "./exact-number.ts";
 import type { Status } from "./job.ts";
 import { statuses } from "./job.ts";
+import { text, unstorable } from "./text.ts";
 
 export type PayloadValue = string | number | boolean | null;
 
@@ -109,7 +108,8 @@ function payloadOf(given: unknown): Selection["payload"] {
     if (steps.includes("")) throw new OutboxError("INVALID_OPTION", `Expected a path into the payload such as customer.id or items.0.sku, got ${JSON.stringify(path)}.`);
     const values: readonly unknown[] = Array.isArray(value) ? value : [value];
     if (values.length === 0 || !values.every(isPayloadValue)) throw new OutboxError("INVALID_OPTION", `Expected the value at ${JSON.stringify(path)} to be a text, a number, true, false or null, or a list of those, got ${shown(value)}.`);
-    for (const each of values) if (typeof each === "string") toJson("action", each, `the value at ${JSON.stringify(path)}`); // refuses NULs and broken surrogates
+    const odd = values.find((each) => typeof each === "string" && unstorable(each) !== null);
+    if (odd !== undefined) throw new OutboxError("INVALID_OPTION", `Expected the value at ${JSON.stringify(path)} to be one that Postgres can store, got ${shown(odd)}.`);
     return { path: steps, values };
   });
 }

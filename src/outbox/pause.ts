@@ -1,13 +1,14 @@
 // What people do to a type: hold it back and let it go again. Each is written into the ledger of actions.
 
 import type { ActorOptions } from "./actor.ts";
-import { by, text } from "./actor.ts";
+import { by } from "./actor.ts";
 import type { Sql } from "./database.ts";
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
 import { OutboxError, shown } from "./errors.ts";
 import type { Pause } from "./store/pauses.ts";
 import * as store from "./store/pauses.ts";
+import { text } from "./text.ts";
 
 /** The end of the year 9999, which Postgres and JSON write alike. As a duration it is some 8,000 years. */
 const latestMs = Date.UTC(9999, 11, 31);

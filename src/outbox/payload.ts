@@ -3,6 +3,7 @@
 // poisoned the caller's transaction.
 
 import { PayloadError, PayloadTooLargeError } from "./errors.ts";
+import { unstorable } from "./text.ts";
 
 /** Largest payload, in bytes of its JSON text as UTF-8. */
 export const maxPayloadBytes = 1024 * 1024;
@@ -78,9 +79,8 @@ function problemOfProperties(object: object, ancestors: Set<object>): Problem | 
 }
 
 function problemOfText(text: string): Problem | null {
-  if (text.includes("\u0000")) return { path: "", text: "contains a NUL character, which Postgres cannot store" };
-  if (!text.isWellFormed()) return { path: "", text: "contains half of a surrogate pair, which Postgres cannot store" };
-  return null;
+  const problem = unstorable(text);
+  return problem === null ? null : { path: "", text: `${problem}, which Postgres cannot store` };
 }
 
 function segment(key: string): string {

@@ -53,8 +53,9 @@ describe.each([
     beforeAll(async () => {
       const file = await scriptOf(shell);
       terminal = start(args, { PS1: "ready> ", INPUTRC: "/dev/null", HOME: folder }, { program: shell, columns: 200, rows: 60 });
-      terminal.type(`${load(file)}${keys.enter}`);
-      await terminal.seen(/ready>$/);
+      await terminal.seen(/ready>$/); // zsh throws away what is typed before
+      terminal.type(`${load(file)}; echo load""ed${keys.enter}`);
+      await terminal.seen(/^loaded\nready>$/m);
     });
     afterAll(async () => {
       terminal.kill("SIGKILL");

@@ -1,14 +1,13 @@
 // What the fuzz tests share: the loop, which ends by the clock, and inputs that parsers stumble over. FUZZ_MS=60000 searches
-// each property for longer and with another seed each time, PROPERTY_SEED=1 repeats a run; a failure prints its seed and its
-// shrunk input. In the suite the seed is always the same: what a change is judged by must not be luck.
+// each property for longer and with another seed each time; a failure prints its seed and its shrunk input.
 
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { expect } from "vitest";
 import { OutboxError } from "../../src/outbox/errors.ts";
+import { propertySeed } from "../support/property-seed.ts";
 
 const fuzzMs = Number(process.env.FUZZ_MS ?? 1_000);
-const seed = Number(process.env.PROPERTY_SEED ?? (process.env.FUZZ_MS === undefined ? 20_261_122 : Math.floor(Math.random() * 2 ** 31)));
 /** For a test whose search takes `fuzzMs`: a first case may load libraries, and a failure is shrunk afterwards. */
 export const fuzzTimeoutMs = fuzzMs + 60_000;
 /** Of the processor, for one input of a few kilobytes: what takes longer would hold a server up. Counted so, others do not slow it. */
@@ -31,8 +30,8 @@ export async function fuzz<Input>(inputs: fc.Arbitrary<Input>, least: number, ch
     const names = prototypeNames();
     if (names !== cleanNames) throw new Error(`the prototypes have been changed: ${names}`);
   });
-  await fc.assert(property, { seed, numRuns: 10_000_000, markInterruptAsFailure: false });
-  if (process.env.FUZZ_MS !== undefined) console.info(`${cases} cases (seed ${seed}): ${expect.getState().currentTestName ?? ""}`);
+  await fc.assert(property, { seed: propertySeed, numRuns: 10_000_000, markInterruptAsFailure: false });
+  if (process.env.FUZZ_MS !== undefined) console.info(`${cases} cases (seed ${propertySeed}): ${expect.getState().currentTestName ?? ""}`);
 }
 
 const prototypeNames = () => [Object.prototype, Array.prototype, String.prototype, Function.prototype].map((prototype) => Reflect.ownKeys(prototype).map(String).join()).join(";");

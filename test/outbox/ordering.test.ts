@@ -5,6 +5,7 @@ import { defineJob, handle } from "../../src/index.ts";
 import { promoteNoted } from "../../src/outbox/store/ordering.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { barrier, testOutbox, work, worksBy } from "../support/outbox.ts";
+import { propertySeed } from "../support/property-seed.ts";
 
 let test: TestOutbox;
 beforeAll(async () => (test = await testOutbox()));
@@ -506,7 +507,7 @@ it("whatever writers and workers do at once, every job runs once, in the order o
         }
       }
     }),
-    { numRuns: 150 },
+    { seed: propertySeed, numRuns: 150 },
   );
 });
 

@@ -4,8 +4,9 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { Missed, NextAfter } from "../../src/outbox/slots.ts";
 import { maxMissed, missedPolicies, slotsToFire, toleranceMs } from "../../src/outbox/slots.ts";
+import { propertySeed } from "../support/property-seed.ts";
 
-const timeLimit = { interruptAfterTimeLimit: 5_000, numRuns: 2_000 };
+const timeLimit = { seed: propertySeed, interruptAfterTimeLimit: 5_000, numRuns: 2_000 };
 
 /** The slots of a schedule that has these and no others. */
 const at = (sorted: readonly number[]): NextAfter => (after) => {

@@ -4,6 +4,7 @@ import type { Mutant } from "../mutant.ts";
 
 const database = "src/outbox/database.ts";
 const payload = "src/outbox/payload.ts";
+const text = "src/outbox/text.ts";
 const migration = "prisma/migrations/20261122000200_engine/migration.sql";
 const payloads = "test/outbox/payload.test.ts";
 const transactions = "test/outbox/enqueue.test.ts";
@@ -38,17 +39,17 @@ export const enqueueGuards: readonly Mutant[] = [
   {
     name: "payload-nul",
     guard: "A NUL is refused with its path before it poisons the caller's transaction.",
-    file: payload,
-    out: 'if (text.includes("\\u0000")) return',
-    in: 'if (text === "\\u0000\\u0000") return',
+    file: text,
+    out: 'if (value.includes("\\u0000")) return',
+    in: 'if (value === "\\u0000\\u0000") return',
     noticedBy: { [payloads]: "what JSON or Postgres cannot carry is refused" },
   },
   {
     name: "payload-surrogates",
     guard: "So is half of a surrogate pair.",
-    file: payload,
-    out: "if (!text.isWellFormed()) return",
-    in: "if (text.length < 0) return",
+    file: text,
+    out: "if (!value.isWellFormed()) return",
+    in: "if (value.length < 0) return",
     noticedBy: { [payloads]: "what JSON or Postgres cannot carry is refused" },
   },
   {
