@@ -59,13 +59,15 @@ async function dryRun(context: CommandContext, id: string, flags: ReplayFlags): 
   const { io, root } = context;
   const { timeout, answer, reveal = false, json = false } = flags;
   const body = await answerBody(flags.answerBody);
-  const [{ sealProcess }, { openService }, { replay }, { linesOf }] = await Promise.all([
+  const [{ prepareForTypeScript }, { sealProcess }, { openService }, { replay }, { linesOf }] = await Promise.all([
+    import("../service/load-module.ts"),
     import("../service/replay/seal.ts"),
     import("../service/service.ts"),
     import("../service/replay/replay.ts"),
     import("../service/replay/sentences.ts"),
   ]);
   const stop = stopSignals((name) => void note(io, {}, `Stopping on ${name}.`));
+  await prepareForTypeScript(root);
   // Before the app's own code is loaded, so that it is sealed in from its first line.
   const seal = await sealProcess();
   try {

@@ -2,6 +2,7 @@
 
 import { durationMs } from "../outbox/duration.ts";
 import type { DrainOptions, DrainReport } from "../outbox/drain.ts";
+import { added } from "../outbox/drain.ts";
 import type { JobDetails } from "../outbox/inspect-jobs.ts";
 import type { Outbox } from "../outbox/outbox.ts";
 import type { HandlerEntry } from "../outbox/registry.ts";
@@ -89,12 +90,7 @@ function sumOf(reports: readonly DrainReport[]): DrainReport {
   return others.reduce((sum, each) => {
     const dueAts = [sum.nextDueAt, each.nextDueAt].filter((at) => at !== null).sort((a, b) => a.getTime() - b.getTime());
     return {
-      done: sum.done + each.done,
-      retried: sum.retried + each.retried,
-      dead: sum.dead + each.dead,
-      released: sum.released + each.released,
-      cancelled: sum.cancelled + each.cancelled,
-      lost: sum.lost + each.lost,
+      ...added(sum, each),
       remaining: sum.remaining + each.remaining,
       stopReason: each.stopReason === "empty" ? sum.stopReason : each.stopReason,
       nextDueAt: dueAts[0] ?? null,

@@ -142,7 +142,8 @@ function sumOf({ done, retried, dead, released, cancelled, lost }: Tally): numbe
   return done + retried + dead + released + cancelled + lost;
 }
 
-function added(one: Tally, other: Tally): Tally {
+/** Both together. */
+export function added(one: Tally, other: Tally): Tally {
   return {
     done: one.done + other.done,
     retried: one.retried + other.retried,

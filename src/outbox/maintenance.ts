@@ -3,6 +3,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Database, Sql } from "./database.ts";
+import { isTimeout } from "./reading.ts";
 import type { RetentionMs } from "./retention.ts";
 import type { IdRange, Looked } from "./store/prune.ts";
 import { previewStep, pruneStep, rangesToWalk } from "./store/prune.ts";
@@ -134,16 +135,11 @@ async function walk(
       }
       if (left.length > 0) await pauseFor(looked === "again" ? busyMs : Math.min(took() * pause, maxPauseMs), signal);
     } catch (error) {
-      if (!isCancelled(error) || rows === smaller) throw error;
+      if (!isTimeout(error) || rows === smaller) throw error;
       rows = smaller;
     }
   }
   return left;
-}
-
-/** A statement timeout of the role's, where ours cannot be set, is shorter than this step. */
-function isCancelled(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "57014";
 }
 
 async function pauseFor(ms: number, signal: AbortSignal | undefined): Promise<void> {

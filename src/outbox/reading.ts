@@ -18,7 +18,7 @@ export async function reading<Value>(database: Database, work: (sql: Sql) => Pro
   }
 }
 
-/** Postgres has ended a statement because its time was up. */
+/** Postgres has ended a statement because its time was up: ours, or a shorter one of the role's where ours cannot be set. */
 export function isTimeout(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "57014";
 }

@@ -66,32 +66,25 @@ export function postgres(connection: string | PoolConfig, options: DatabaseOptio
   async function begun(from: Pool): Promise<PoolClient> {
     for (let left = maxConnections; ; left -= 1) {
       const client = await from.connect();
-      const onError = () => undefined; // the statement fails
-      client.on("error", onError);
       try {
         await answered(client, client.query(begin));
         return client;
       } catch (error) {
-        client.release(error instanceof Error ? error : new Error(String(error)));
+        client.release(true);
         if (left === 0 || !isTransient(error)) throw error;
-      } finally {
-        client.off("error", onError);
       }
     }
   }
 
   async function query(text: string, values: readonly unknown[]): Promise<Row[]> {
     const client = await (await pool()).connect();
-    let broken: Error | undefined;
-    const onError = (error: Error) => void (broken = error);
-    client.on("error", onError);
+    let broken = false;
     try {
       return (await answered(client, client.query<Row>({ ...nameOf(text), text, values: [...values] }))).rows;
     } catch (error) {
-      broken = error instanceof Error ? error : new Error(String(error)); // perhaps it was never answered
+      broken = true; // perhaps it was never answered
       throw error;
     } finally {
-      client.off("error", onError);
       client.release(broken);
     }
   }
@@ -108,21 +101,17 @@ export function postgres(connection: string | PoolConfig, options: DatabaseOptio
     },
     async transaction(work) {
       const client = await begun(await pool());
-      let broken: Error | undefined;
-      // The connection may end while the handler does something else; without a listener that would end the process.
-      const onError = (error: Error) => void (broken = error);
-      client.on("error", onError);
+      let broken = false;
       try {
         const value = await work({ query: async (text, values = []) => (await answered(client, client.query<Row>(text, [...values]))).rows });
         await answered(client, client.query("commit"));
         return value;
       } catch (error) {
-        await answered(client, client.query("rollback")).catch((cause: unknown) => {
-          broken = cause instanceof Error ? cause : new Error(String(cause)); // not to be used again
+        await answered(client, client.query("rollback")).catch(() => {
+          broken = true; // not to be used again
         });
         throw error;
       } finally {
-        client.off("error", onError);
         client.release(broken);
       }
     },
@@ -184,6 +173,9 @@ async function openPool(config: PoolConfig): Promise<Pool> {
   const { default: pg } = await import("pg");
   const pool = new pg.Pool(config);
   pool.on("error", () => undefined); // an idle connection broke; the pool drops it and opens another when asked
+  // One that is in use may break whatever its user is doing: the next statement on it fails, and the pool does not take it
+  // back. From its first moment on, for the packet that ends the greeting may hold the error too.
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return pool;
 }
 

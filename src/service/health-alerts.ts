@@ -6,6 +6,7 @@ import { measureAlerts } from "../outbox/alerts.ts";
 import type { Database } from "../outbox/database.ts";
 import { failureOf } from "../outbox/failure.ts";
 import { toJson } from "../outbox/payload.ts";
+import { isTimeout } from "../outbox/reading.ts";
 import { checkPayload } from "../outbox/schema.ts";
 import { findUndelivered } from "../outbox/store/alerts.ts";
 import { findingOf, nextOf } from "./alerts.ts";
@@ -28,7 +29,7 @@ async function reached(database: Database, { rules }: Alerts): Promise<string[]>
       return [`${findingOf(found)}.${next === undefined ? "" : ` Look: \`${next}\`.`}`];
     });
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "57014") return ["Whether the thresholds of alerts are reached could not be measured in time."];
+    if (isTimeout(error)) return ["Whether the thresholds of alerts are reached could not be measured in time."];
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { oldestDue, stuckJobs, unhandledTypes } from "../outbox/inspect.ts";
 import { countStatuses } from "../outbox/inspect-stats.ts";
 import type { Status } from "../outbox/job.ts";
 import { statuses } from "../outbox/job.ts";
+import { isTimeout } from "../outbox/reading.ts";
 import { postgres, unreachable } from "./database.ts";
 import { alertProblems } from "./health-alerts.ts";
 import { migrationStatus } from "./migrate.ts";
@@ -100,7 +101,7 @@ async function countsInTime(sql: Sql): Promise<Pick<Health, "counts" | "estimate
       estimated: statuses.filter((status) => counted[status].estimated),
     };
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "57014") return { counts: null, estimated: [] };
+    if (isTimeout(error)) return { counts: null, estimated: [] };
     throw error;
   }
 }

@@ -15,6 +15,12 @@ export async function loadModule(path: string): Promise<Loaded> {
   return (await import(pathToFileURL(path).href)) as Loaded;
 }
 
+/** For whoever seals the process before the app's files are loaded, for tsx opens a connection of its own. `root`: the app's folder. */
+export async function prepareForTypeScript(root: string): Promise<void> {
+  const path = join(root, "package.json");
+  if (built !== null && !knowsTypeScript() && whereTsxIs(path) !== null) await (teaching ??= teachTypeScript(path));
+}
+
 let teaching: Promise<void> | null = null;
 
 /** Node strips types itself from 22.18 on. Earlier ones do not say anything about it. */

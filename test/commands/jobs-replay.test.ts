@@ -29,7 +29,7 @@ beforeEach(async () => {
 afterEach(() => rm(data, { recursive: true }));
 
 const begin = (args: readonly string[], env: Record<string, string> = {}) =>
-  start(process.execPath, ["--import", "tsx", join(import.meta.dirname, "../support/replay-app/cli.ts"), ...args], { DATABASE_URL: test.url, TARGET: target.origin, DATA_DIR: data, ...env });
+  start(process.execPath, [join(import.meta.dirname, "../support/replay-app/cli.js"), ...args], { DATABASE_URL: test.url, TARGET: target.origin, DATA_DIR: data, ...env });
 
 async function replay(args: readonly string[], env: Record<string, string> = {}): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const { code, stdout, stderr } = await begin(args, env).ended;

@@ -6,6 +6,7 @@ import { defineJob, handle, NotInTransactionError, PayloadError } from "../../sr
 import { cli } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox, work } from "../support/outbox.ts";
+import { until } from "../support/until.ts";
 
 let test: TestOutbox;
 let prisma: PrismaClient;
@@ -344,7 +345,7 @@ describe("a dedupe key", () => {
       await client.query("begin");
       await test.outbox.enqueue(client, work, { n: 1 }, { dedupeKey: "k" });
       const waiting = test.outbox.enqueueAlone(work, { n: 2 }, { dedupeKey: "k" });
-      await until(async () => (await test.pool.query("select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).rowCount === 1);
+      await until("the other waits for its lock", async () => (await test.pool.query("select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")).rowCount === 1);
       await client.query("rollback");
       expect((await waiting).deduplicated).toBe(false);
     } finally {
@@ -357,11 +358,6 @@ describe("a dedupe key", () => {
 /** A transaction that commits each statement: good enough for one call. */
 async function begun(): Promise<{ query: (text: string, values: unknown[]) => Promise<{ rows: Record<string, unknown>[] }> }> {
   return Promise.resolve({ query: async (text: string, values: unknown[]) => ({ rows: (await test.pool.query<Record<string, unknown>>(text, values)).rows }) });
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 10_000;
-  while (!(await condition())) if (Date.now() > deadline) throw new Error("it did not happen within 10 s");
 }
 
 describe("from JavaScript, where no compiler looks", () => {

@@ -7,6 +7,7 @@ import { pruneStep, rangesToWalk } from "../../src/outbox/store/prune.ts";
 import { postgres } from "../../src/service/database.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { barrier, testOutbox } from "../support/outbox.ts";
+import { until } from "../support/until.ts";
 import { createOutbox } from "../../src/index.ts";
 
 let test: TestOutbox;
@@ -378,13 +379,13 @@ async function ledger(): Promise<{ actor: string; action: string; filter: unknow
 
 /** Until a statement waits for a lock. */
 async function blocked(): Promise<void> {
-  while ((await test.pool.query("select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")).rowCount === 0);
+  await until("a statement waits for a lock", async () => (await test.pool.query("select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")).rowCount !== 0);
 }
 
 /** Until at least so many jobs have been deleted. */
 async function vanished(count: number): Promise<void> {
   const { length } = await left();
-  while ((await left()).length > length - count);
+  await until(`${count} jobs have been deleted`, async () => (await left()).length <= length - count);
 }
 
 interface PlanNode {

@@ -6,6 +6,7 @@ import { appCli, cli, launcher, start } from "../support/cli.ts";
 import { clearEvidence, layEvidence, violations } from "../support/evidence.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
+import { until } from "../support/scene.ts";
 
 vi.setConfig({ testTimeout: 90_000 }); // several programs are started one after the other, on whatever machine
 
@@ -29,13 +30,6 @@ const now = async () => (await test.pool.query<{ now: Date }>("select clock_time
 /** What a machine with too much to do may take longer. */
 const slownessMs = 2000;
 const leaseMs = 2000;
-const until = async (what: string, condition: () => Promise<boolean>) => {
-  const deadline = Date.now() + 40_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`${what} did not happen within 40 s`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-};
 /** A drain or worker with a lease of two seconds. That of whoever was killed is over by itself. */
 const run = (...args: string[]) => appCli([...args, "--lease", "2s"], env);
 const leaseIsOver = () => until("the lease is over", async () => (await test.pool.query("select from outbox_worker where beat_at > clock_timestamp() - lease_ms * interval '1 millisecond'")).rowCount === 0);

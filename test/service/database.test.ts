@@ -1,10 +1,13 @@
 // The engine's way to Postgres, over pg.
 import type { AddressInfo, Socket } from "node:net";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isTransient } from "../../src/outbox/transient.ts";
 import { postgres } from "../../src/service/database.ts";
 import type { TestDatabase } from "../support/database.ts";
 import { emptyDatabase } from "../support/database.ts";
+import { inFrontOf } from "../support/proxy.ts";
+import { messagesOf } from "../support/wire.ts";
 
 let db: TestDatabase;
 beforeAll(async () => {
@@ -64,6 +67,40 @@ describe("a transaction", () => {
     }
   });
 });
+
+describe("a connection that Postgres ends as it greets", () => {
+  it.each(["query", "transaction"] as const)("in one packet with the greeting, fails the %s, and not the process", async (by) => {
+    const ending = await endingWithGreeting(db.url);
+    const database = postgres(ending.url);
+    try {
+      const asked = by === "query" ? database.query("select 1") : database.transaction((tx) => tx.query("select 1"));
+      const error = await asked.then(() => null, (reason: unknown) => reason);
+      expect(isTransient(error), String(error)).toBe(true);
+    } finally {
+      await database.close();
+      await ending.close();
+    }
+  });
+});
+
+/** The same database; each connection is ended by an administrator, in one packet with the end of its greeting. */
+async function endingWithGreeting(databaseUrl: string): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const { hostname, port } = new URL(databaseUrl);
+  const fields = "SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0";
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(fields.length + 4);
+  const fatal = Buffer.concat([Buffer.from("E"), length, Buffer.from(fields)]);
+  const server = createServer((near) => {
+    const far = connect({ host: hostname, port: Number(port || 5432) });
+    const messages = messagesOf("postgres");
+    near.on("error", () => undefined).on("close", () => far.destroy());
+    far.on("error", () => undefined).on("close", () => near.destroy());
+    near.pipe(far);
+    far.on("data", (bytes: Buffer) => near.write(messages(bytes).some(({ name }) => name === "ReadyForQuery") ? Buffer.concat([bytes, fatal]) : bytes));
+  });
+  const url = await inFrontOf(databaseUrl, server);
+  return { url, close: async () => void (await new Promise((resolve) => server.close(resolve))) };
+}
 
 describe("the connection for beats", () => {
   it("gives up on a statement that is not answered in time", async () => {

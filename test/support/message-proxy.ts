@@ -3,8 +3,9 @@
 //   const proxied = await messageProxy(test.url, { at: 17, when: "before", how: "cut" });
 //   … await proxied.failed; … proxied.restore(); … await proxied.close();
 
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import { connect, createServer } from "node:net";
+import { inFrontOf } from "./proxy.ts";
 import type { Message, Sender } from "./wire.ts";
 import { messagesOf } from "./wire.ts";
 
@@ -123,13 +124,10 @@ export async function messageProxy(databaseUrl: string, fault: Fault | null = nu
     tellFailed(at);
   }
 
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = new URL(databaseUrl);
-  url.hostname = "127.0.0.1";
-  url.port = String((server.address() as AddressInfo).port); // it listens on TCP, so it is no path
+  const url = await inFrontOf(databaseUrl, server);
 
   return {
-    url: url.href,
+    url,
     passed,
     failed,
     restore() {

@@ -1,7 +1,7 @@
 // A TCP proxy in front of Postgres that fails as networks do: connections cut, packets that go nowhere, and back again.
 //   const proxied = await proxy(test.url);  … proxied.cut();  … proxied.resume();  … await proxied.close();
 
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo, Server, Socket } from "node:net";
 import { connect, createServer } from "node:net";
 
 export interface Proxy {
@@ -40,16 +40,13 @@ export async function proxy(databaseUrl: string): Promise<Proxy> {
     }
     if (state === "black hole") for (const end of pair) end.pause();
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const url = new URL(databaseUrl);
-  url.hostname = "127.0.0.1";
-  url.port = String((server.address() as AddressInfo).port); // it listens on TCP, so it is no path
+  const url = await inFrontOf(databaseUrl, server);
 
   const destroyAll = () => {
     for (const pair of [...pairs]) for (const end of pair) end.destroy();
   };
   return {
-    url: url.href,
+    url,
     cut() {
       state = "cut";
       destroyAll();
@@ -74,4 +71,13 @@ export async function proxy(databaseUrl: string): Promise<Proxy> {
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** The URL of the same database, through `server`, which listens from now on. */
+export async function inFrontOf(databaseUrl: string, server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = new URL(databaseUrl);
+  url.hostname = "127.0.0.1";
+  url.port = String((server.address() as AddressInfo).port); // it listens on TCP, so it is no path
+  return url.href;
 }

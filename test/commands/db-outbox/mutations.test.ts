@@ -1,10 +1,10 @@
 // deleteMany and updateMany: what is refused, what needs a yes, what is written where. Every refusal leaves every row as it was.
 
-import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { statuses } from "../../../src/outbox/job.ts";
 import type { TestDatabase } from "../../support/database.ts";
 import { testDatabase } from "../../support/database.ts";
+import { until } from "../../support/until.ts";
 import type { Ran } from "./harness.ts";
 import { insertJob, run, statusCounts } from "./harness.ts";
 
@@ -32,11 +32,7 @@ async function snapshot(): Promise<unknown> {
 /** Until a statement of the command waits for a lock. */
 async function untilBlocked(statement: string): Promise<void> {
   const waiting = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like $1";
-  for (let left = 1000; left > 0; left -= 1) {
-    if ((await db.pool.query(waiting, [`${statement}%`])).rowCount === 1) return;
-    await pause(10);
-  }
-  throw new Error(`No ${statement} came to wait for a lock`);
+  await until(`${statement} waits for a lock`, async () => (await db.pool.query(waiting, [`${statement}%`])).rowCount === 1);
 }
 
 async function ledger(): Promise<unknown[]> {
