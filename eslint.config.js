@@ -22,7 +22,7 @@ export default tseslint.config(
   { ignores: ["**/generated/", "bench/", "dist/", "var/", "coverage/"] },
   ...tseslint.configs.strictTypeChecked,
   {
-    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js", "scripts/cli.js", "test/support/app/cli.js", "test/security/canary-app/cli.js"] } } },
+    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["eslint.config.js", "scripts/cli.js", "test/support/app/cli.js", "test/security/canary-app/cli.js", "test/support/replay-app/cli.js"] } } },
     rules: {
       "@typescript-eslint/no-floating-promises": "error",
       "@typescript-eslint/no-misused-promises": "error",
@@ -67,5 +67,5 @@ export default tseslint.config(
       "@typescript-eslint/no-floating-promises": ["error", { allowForKnownSafeCalls: [{ from: "package", name: ["test", "before", "beforeEach", "after", "afterEach"], package: "node:test" }] }],
     },
   },
-  { files: ["eslint.config.js", "scripts/cli.js", "test/support/app/cli.js", "test/security/canary-app/cli.js"], ...tseslint.configs.disableTypeChecked },
+  { files: ["eslint.config.js", "scripts/cli.js", "test/support/app/cli.js", "test/security/canary-app/cli.js", "test/support/replay-app/cli.js"], ...tseslint.configs.disableTypeChecked },
 );
