@@ -99,7 +99,7 @@ async function endingWithGreeting(databaseUrl: string): Promise<{ readonly url: 
     far.on("data", (bytes: Buffer) => near.write(messages(bytes).some(({ name }) => name === "ReadyForQuery") ? Buffer.concat([bytes, fatal]) : bytes));
   });
   const url = await inFrontOf(databaseUrl, server);
-  return { url, close: async () => void (await new Promise((resolve) => server.close(resolve))) };
+  return { url, close: () => new Promise((resolve) => server.close(() => resolve())) };
 }
 
 describe("the connection for beats", () => {
