@@ -58,8 +58,13 @@ async function everyMoment(what: string, how: How, parallel: number, tryIt: Try)
   const moments = momentsOf(messages, inSlice).filter(({ when }) => whens.includes(when));
   process.stdout.write(`${what}, ${how}: ${messages.length} messages, ${moments.length} moments\n`);
   const next = moments.values();
+  let done = 0;
   const trySome = async () => {
-    for (const moment of next) judge(what, { ...moment, how }, await tryIt({ ...moment, how }).catch((error: unknown) => ({ at: null, broken: [String(error)], story: "", recoveredMs: 0 })));
+    for (const moment of next) {
+      judge(what, { ...moment, how }, await tryIt({ ...moment, how }).catch((error: unknown) => ({ at: null, broken: [String(error)], story: "", recoveredMs: 0 })));
+      done += 1;
+      if (done % 50 === 0) process.stdout.write(`  ${done} of ${moments.length} tried\n`);
+    }
   };
   await Promise.all(Array.from({ length: parallel }, trySome));
 }
