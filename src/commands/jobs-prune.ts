@@ -13,6 +13,7 @@ import { exitCodes } from "./context.ts";
 import { duration, list, wholeNumber } from "./flags.ts";
 import { note, printValue } from "./output.ts";
 import { stopSignals } from "./stop-signals.ts";
+import { withService } from "./with-service.ts";
 
 interface PruneFlags {
   readonly olderThan?: number;
@@ -38,20 +39,18 @@ export function jobsPrune(program: Command, context: CommandContext): void {
     .addHelpText("before", "Examples:\n  npm run app:cli jobs:prune\n  npm run -s app:cli -- jobs:prune --dry-run\n  npm run -s app:cli -- jobs:prune --older-than 30d --status done,cancelled --yes\n")
     .addHelpText(
       "after",
-      "\nWithout --older-than and --status it deletes what retention in outbox.config.ts says (done and cancelled 7d, dead letters 30d), never asks, and is silent off a terminal: workers do the same every hour.\nDead letters that block their ordering key and jobs that still hold their dedupe key are kept in any case.\nExit codes: 0 done (also when there was nothing to delete, or after a stop), 2 usage or missing confirmation, 69 database unreachable, 78 configuration.",
+      "\nWithout --older-than and --status it deletes what retention in outbox.config.ts says (done and cancelled 7d, dead letters 30d), never asks, and is silent off a terminal: workers do the same every hour, or as often as the shortest retention when that is less.\nDead letters that block their ordering key and jobs that still hold their dedupe key are kept in any case.\nExit codes: 0 done (also when there was nothing to delete, or after a stop), 2 usage or missing confirmation, 69 database unreachable, 78 configuration.",
     )
     .action(async (flags: PruneFlags) => {
       checkFlags(flags, context);
-      const settings = await context.settings();
-      const { openService } = await import("../service/service.ts");
-      const service = await openService(settings, context.root, () => undefined);
-      const stop = stopSignals((name) => void note(context.io, { quiet: !context.io.stderrIsTty }, `Stopping on ${name}, after this step.`));
-      try {
-        context.exitWith(await prune(service.outbox, context, flags, stop.signal));
-      } finally {
-        stop.release();
-        await service.close();
-      }
+      await withService(context, async ({ outbox }) => {
+        const stop = stopSignals((name) => void note(context.io, { quiet: !context.io.stderrIsTty }, `Stopping on ${name}, after this step.`));
+        try {
+          context.exitWith(await prune(outbox, context, flags, stop.signal));
+        } finally {
+          stop.release();
+        }
+      });
     });
 }
 

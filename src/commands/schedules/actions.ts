@@ -9,12 +9,12 @@ import { pauseSchedule, resumeSchedule, runSchedule } from "../../outbox/schedul
 import type { Schedule } from "../../outbox/schedule.ts";
 import { readClock } from "../../outbox/store/schedule-actions.ts";
 import { compileSchedules } from "../../service/schedules.ts";
-import { openService } from "../../service/service.ts";
 import { visible } from "../../service/visible.ts";
 import { quoted } from "../../outbox/shell.ts";
 import type { CommandContext } from "../context.ts";
 import { closest } from "../db-outbox/refuse.ts";
 import { note, printRows, printValue } from "../output.ts";
+import { withService } from "../with-service.ts";
 
 export interface ActionFlags {
   readonly dryRun?: boolean;
@@ -34,14 +34,9 @@ export const runNow = (context: CommandContext, name: string, flags: ActionFlags
 export const setPaused = (context: CommandContext, name: string, flags: ActionFlags, pause: boolean) => withSchedules(context, (known) => change(context, known, name, flags, pause));
 
 async function withSchedules(context: CommandContext, work: (known: Known) => Promise<void>): Promise<void> {
-  const settings = await context.settings();
-  const own = await compileSchedules(settings.schedules);
-  const service = await openService(settings, context.root, () => undefined);
-  try {
-    await work({ database: service.database, listed: await listSchedules(service.database), own });
-  } finally {
-    await service.close();
-  }
+  // Before a database is opened, so that a mistake in one costs nothing.
+  const own = await compileSchedules((await context.settings()).schedules);
+  await withService(context, async ({ database }) => work({ database, listed: await listSchedules(database), own }));
 }
 
 async function list({ io }: CommandContext, { database, listed, own }: Known, format: { json: boolean; ndjson: boolean }): Promise<void> {
