@@ -1,6 +1,7 @@
 // Reads the body of a request as JSON, within limits that are measured, not believed: bytes as they arrive, whatever
 // Content-Length says, and levels of nesting before anything is parsed.
 
+import { isExactNumber } from "../outbox/exact-number.ts";
 import { Problem } from "./problem.ts";
 
 /** A payload may have 200 levels (outbox/payload.ts), within a job within a list within the body. */
@@ -70,7 +71,8 @@ function textOf(bytes: Uint8Array): string {
 }
 
 function parseJson(text: string): unknown {
-  if (isDeeper(text, maxDepth)) throw new Problem("invalid_request", `Expected JSON of at most ${maxDepth} levels, got a deeper one.`);
+  const problem = problemOf(text);
+  if (problem !== null) throw new Problem("invalid_request", problem);
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -78,8 +80,12 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Counts brackets outside of texts, so that no parser has to go down before it is known how deep. */
-function isDeeper(text: string, most: number): boolean {
+/**
+ * What a parser should not be given, or would change without a word. It walks over what is outside of texts: brackets, so that
+ * no parser has to go down before it is known how deep; and whole numbers, of which JavaScript keeps about 16 digits.
+ */
+function problemOf(text: string): string | null {
+  const number = /(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
   let depth = 0;
   let inText = false;
   for (let index = 0; index < text.length; index += 1) {
@@ -90,8 +96,16 @@ function isDeeper(text: string, most: number): boolean {
     } else if (code === 0x22) inText = true;
     else if (code === 0x5b || code === 0x7b) {
       depth += 1;
-      if (depth > most) return true;
+      if (depth > maxDepth) return `Expected JSON of at most ${maxDepth} levels, got a deeper one.`;
     } else if (code === 0x5d || code === 0x7d) depth -= 1;
+    else if (code >= 0x30 && code <= 0x39) {
+      number.lastIndex = index;
+      const [word = ""] = number.exec(text) ?? [];
+      // Programs write fractions with one digit more than there is to them, and mean the same number.
+      const kept = word.includes(".") ? Number.isFinite(Number(word)) : isExactNumber(word);
+      if (!kept) return `Expected a number that JavaScript can hold, got ${word.slice(0, 40)}, which would become ${Number(word)}. Send it as a text.`;
+      index += word.length - 1;
+    }
   }
-  return false;
+  return null;
 }

@@ -79,9 +79,11 @@ const maxExchanges = 4;
 const busyLookMs = 200;
 /** And without any reason so often, so that dead workers are noticed while every slot is taken. */
 const quietLookMs = 10_000;
-/** The lanes are looked at from their very beginning so often, but for no more than a fiftieth of the time. */
+/** The lanes are looked at from their very beginning, and for jobs without a worker, so often, but for no more than a fiftieth of the time. */
 const deepLookMs = 5000;
 const deepLookShare = 50;
+/** However long that takes, it is not put off for longer: the answer may have been late for another reason. */
+const maxDeepPauseMs = 15_000;
 /** Under load the doorbell is of no use, and while nobody listens it costs nothing. */
 const loadMs = 100;
 /** After a load, what was enqueued while nobody listened is looked for at first after this time, then twice as much, and so on. */
@@ -135,6 +137,7 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
   let woken = false;
   let rung = false;
   let deepLookAt = Number.NEGATIVE_INFINITY;
+  let lostLeaseAt = Number.NEGATIVE_INFINITY;
   let rescuedAt = Number.NEGATIVE_INFINITY;
   /** Since when the looks have shown jobs that workers have lost, and none of them was taken up again; null: the latest has shown none. */
   let lostSince: number | null = null;
@@ -286,7 +289,8 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
         else if (deep) lostSince = null; // no other look would see all of them
         limited.learn(found.lanes);
         breakers.learn(found.tripped);
-        if (deep) deepLookAt = seen.at + (seen.at - beganAt) * deepLookShare;
+        // Late with a lease that was lost: the network was away. What the session had is looked for by the next one.
+        if (deep) deepLookAt = lostLeaseAt > beganAt ? Number.NEGATIVE_INFINITY : seen.at + Math.min((seen.at - beganAt) * deepLookShare, maxDeepPauseMs);
       } finally {
         busy.looking = false;
       }
@@ -361,6 +365,7 @@ async function pumpOn(options: PumpOptions): Promise<{ stopReason: StopReason; t
       if (taken >= maxJobs) return await finish("max_jobs", "run");
       if (session?.lost.aborted === true) {
         emit({ event: "worker_lost_lease", worker: session.worker, running: hands.running() });
+        lostLeaseAt = performance.now();
         hands.drop({ kind: "lost" });
         await session.close();
         session = null;

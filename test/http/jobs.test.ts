@@ -90,6 +90,31 @@ describe("POST /api/jobs", () => {
     expect(await test.jobs()).toEqual([]);
   });
 
+  it.each([
+    ["9007199254740993", "9007199254740992"],
+    ["-1e400", "Infinity"],
+    ["1e-400", "0"],
+  ])("refuses the number %s, which JavaScript would make another one, and stores nothing; as a text it passes", async (number, made) => {
+    const raw = (payload: string) => ({ ...operate, raw: `{"type":"work","payload":{"customer":${payload}}}`, headers: { "content-type": "application/json" } });
+    expect((await client.post("/api/jobs", raw(number))).body).toMatchObject({ status: 400, code: "invalid_request", detail: expect.stringContaining(`would become ${made}. Send it as a text.`) });
+    expect(await test.jobs()).toEqual([]);
+    expect((await client.post("/api/jobs", raw(JSON.stringify(number)))).status).toBe(201);
+  });
+
+  it.each(["0.10000000000000001", "1.50", "-0", "1e3", "9007199254740991"])("the number %s passes", async (number) => {
+    const raw = `{"type":"work","payload":[${number}, "1e400"]}`;
+    expect((await client.post("/api/jobs", { ...operate, raw, headers: { "content-type": "application/json" } })).status).toBe(201);
+    expect((await test.jobs()).map(({ payload }) => payload)).toEqual([[Number(number) + 0, "1e400"]]);
+  });
+
+  it("a megabyte of digits is looked through at once", async () => {
+    const startedAt = performance.now();
+    for (const number of [`1.${"0".repeat(1_000_000)}1`, `1${"0".repeat(1_000_000)}1`]) {
+      await client.post("/api/jobs", { ...operate, raw: `{"type":"work","payload":${number}}`, headers: { "content-type": "application/json" } });
+    }
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+  });
+
   it("1 MB of payload passes", async () => {
     expect((await client.post("/api/jobs", { ...operate, body: { type: "work", payload: "x".repeat(1024 * 1024 - 2) } })).status).toBe(201);
   });

@@ -58,6 +58,26 @@ it("a drain that was buried and has not noticed does not end with 0 and leave wh
   expect((await test.job(next)).status).toBe("done");
 });
 
+it("a worker that has been cut off looks for lost jobs as often as before, however late its look was answered", async () => {
+  let away = true;
+  const outbox = test.over({
+    ...test.database,
+    async query(text, values) {
+      const rows = await test.database.query(text, values);
+      if (text.includes("recursive found")) await until("the network is back", () => !away);
+      return rows;
+    },
+    dedicated: (...args) => (away ? Promise.reject(Object.assign(new Error("there is no way through"), { code: "ECONNRESET" })) : test.database.dedicated(...args)),
+  });
+  startWorker(outbox, { handlers: [worksBy(() => Promise.resolve())], lease: "1s", pollMs: 100 });
+  await until("its lease is lost", () => test.events.some(({ event }) => event === "worker_lost_lease"));
+  away = false;
+  const first = await test.aJob();
+  await until("it works again", async () => (await test.job(first)).status === "done");
+  const lost = await test.aJob({ status: "processing", attempts: 1, locked_by: randomUUID(), lease_token: 1, started_at: new Date() });
+  await until("what another has lost is done", async () => (await test.job(lost)).status === "done");
+});
+
 it("a worker whose beats get through and whose outcomes do not gives its jobs up: none stays with it for ever", async () => {
   const id = await test.aJob();
   let refused = 0;
