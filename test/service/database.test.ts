@@ -71,12 +71,17 @@ describe("a transaction", () => {
 describe("a connection that Postgres ends as it greets", () => {
   it.each(["query", "transaction"] as const)("in one packet with the greeting, fails the %s, and not the process", async (by) => {
     const ending = await endingWithGreeting(db.url);
+    const uncaught: Error[] = [];
+    const onUncaught = (error: Error) => void uncaught.push(error);
+    process.on("uncaughtException", onUncaught);
     const database = postgres(ending.url);
     try {
       const asked = by === "query" ? database.query("select 1") : database.transaction((tx) => tx.query("select 1"));
       const error = await asked.then(() => null, (reason: unknown) => reason);
       expect(isTransient(error), String(error)).toBe(true);
+      expect(uncaught).toEqual([]);
     } finally {
+      process.off("uncaughtException", onUncaught);
       await database.close();
       await ending.close();
     }

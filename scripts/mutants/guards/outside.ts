@@ -4,6 +4,7 @@ import type { Mutant } from "../mutant.ts";
 import { timedOut } from "../suite.ts";
 
 const security = "test/http/security.test.ts";
+const bodies = "test/http/jobs.test.ts";
 const address = "test/handlers/outbound-address.test.ts";
 const outbound = "test/handlers/outbound.test.ts";
 const refusals = "test/handlers/email/refusals.test.ts";
@@ -88,9 +89,17 @@ export const outsideGuards: readonly Mutant[] = [
     name: "body-depth",
     guard: "Deep nesting is refused before it is parsed.",
     file: "src/http/body.ts",
-    out: "if (isDeeper(text, maxDepth)) throw",
-    in: "if (isDeeper(text, 1e9)) throw",
+    out: "if (depth > maxDepth) return",
+    in: "if (depth > 1e9) return",
     noticedBy: { [security]: "deep nesting is refused before it is parsed" },
+  },
+  {
+    name: "body-numbers",
+    guard: "A whole number that JavaScript would round is refused, not stored as another one.",
+    file: "src/http/body.ts",
+    out: "if (!kept) return",
+    in: 'if (word === "") return',
+    noticedBy: { [bodies]: "refuses the number" },
   },
   {
     name: "address-range",

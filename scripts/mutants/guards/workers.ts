@@ -164,4 +164,20 @@ export const workerGuards: readonly Mutant[] = [
     in: "offered.type is not null",
     noticedBy: { "test/guards/pause.test.ts": "an ordinary claim takes nothing of a type that is" },
   },
+  {
+    name: "greeting-and-end",
+    guard: "A connection that Postgres ends as it greets does not end the process.",
+    file: "src/service/database.ts",
+    out: 'client.on("error", () => undefined));',
+    in: 'client.on("notice", () => undefined));',
+    noticedBy: { "test/service/database.test.ts": "in one packet with the greeting" },
+  },
+  {
+    name: "late-look",
+    guard: "A look that was answered late because the network was away does not put off the next.",
+    file: pump,
+    out: "lostLeaseAt > beganAt ?",
+    in: "lostLeaseAt === beganAt ?",
+    noticedBy: { "test/nth-message/lost-jobs.test.ts": "looks for lost jobs as often as before" },
+  },
 ];
