@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { cli, npmCli, root, start } from "../support/cli.ts";
+import { cli, launcher, npmCli, start } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
 
@@ -76,7 +76,7 @@ describe("a variable that will not do: exit 2, its name, and nothing is run", ()
 });
 
 it("serve listens where PORT and SERVE_HOST say", async () => {
-  const server = start(process.execPath, ["--import", "tsx", `${root}/cli.ts`, "serve"], { ...env, PORT: "0", SERVE_HOST: "localhost" });
+  const server = start(process.execPath, [launcher, "serve"], { ...env, PORT: "0", SERVE_HOST: "localhost" });
   await server.seen(/Listening on http:\/\/localhost:\d+/);
   server.child.kill("SIGTERM");
   expect((await server.ended).code).toBe(0);

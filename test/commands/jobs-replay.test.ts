@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { ReplayReport } from "../../src/service/replay/report.ts";
 import type { LocalServer } from "../handlers/local-server.ts";
 import { serve } from "../handlers/local-server.ts";
-import { root, start } from "../support/cli.ts";
+import { launcher, start } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
 
@@ -280,7 +280,7 @@ describe("the command", () => {
   });
 
   it("has its help, with what is not caught", async () => {
-    const { code, stdout } = await start(process.execPath, ["--import", "tsx", join(root, "cli.ts"), "jobs:replay", "--help"]).ended;
+    const { code, stdout } = await start(process.execPath, [launcher, "jobs:replay", "--help"]).ended;
     expect(code).toBe(0);
     expect(stdout).toContain("Not caught: files that the handler writes by node:fs");
   });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { run } from "../../src/commands/index.ts";
 import { readStats } from "../../src/outbox/inspect-stats.ts";
-import { root as program, start } from "../support/cli.ts";
+import { launcher, start } from "../support/cli.ts";
 import { keys, start as inTerminal } from "../support/pty.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
@@ -163,7 +163,7 @@ describe("of a large table", () => {
 });
 
 describe("--watch", () => {
-  const watch = (...args: string[]) => start(process.execPath, ["--import", "tsx", join(program, "cli.ts"), "stats", "--watch", "--interval", "200ms", ...args], { DATABASE_URL: test.url });
+  const watch = (...args: string[]) => start(process.execPath, [launcher, "stats", "--watch", "--interval", "200ms", ...args], { DATABASE_URL: test.url });
 
   it("piped, appends a line for each look, and ends with 0 when it is told to", async () => {
     const running = watch();

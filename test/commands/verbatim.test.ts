@@ -1,6 +1,6 @@
 // The commands of the README, exactly as typed, through npm.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cli, npmCli, root, start } from "../support/cli.ts";
+import { cli, launcher, npmCli, root, start } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
 
@@ -98,7 +98,7 @@ describe("npm run app:cli health:db", () => {
 
 it("npm run app:cli health:api exits 0 while serve runs and 4 when nobody answers; serve stops on SIGTERM", async () => {
   await test.empty();
-  const server = start(process.execPath, ["--import", "tsx", `${root}/cli.ts`, "serve", "--port", "0"], env);
+  const server = start(process.execPath, [launcher, "serve", "--port", "0"], env);
   const url = await server.seen(/http:\/\/127\.0\.0\.1:\d+(?=\. Stop)/);
   expect(await npmCli(["health:api"], { ...env, API_URL: url })).toMatchObject({ code: 0, stdout: expect.stringContaining("ready") as string });
   await test.aJob({ status: "processing", updated_at: new Date(Date.now() - 11 * 60_000) });

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { appCli, cli, root, start } from "../support/cli.ts";
+import { appCli, cli, launcher, start } from "../support/cli.ts";
 import { layEvidence } from "../support/evidence.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
@@ -47,7 +47,7 @@ it("config:show masks the tokens, with their names", async () => {
 });
 
 it("without tokens on this machine only its health is answered, and it says so", async () => {
-  const server = start(process.execPath, ["--import", "tsx", `${root}/cli.ts`, "serve", "--port", "0"], { DATABASE_URL: test.url });
+  const server = start(process.execPath, [launcher, "serve", "--port", "0"], { DATABASE_URL: test.url });
   const url = await server.seen(/http:\/\/127\.0\.0\.1:\d+(?=\. Stop)/);
   await server.seen("There are no tokens");
   expect((await fetch(`${url}/health`)).status).toBe(200);

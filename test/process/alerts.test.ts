@@ -23,9 +23,9 @@ const running: Running[] = [];
 beforeAll(async () => {
   test = await testOutbox();
   folder = await appWith(
-    `import { defineConfig, defineJob, FinalError, handle } from ${from("src/index.ts")};
+    `import { defineConfig, defineJob, FinalError, handle } from ${from("dist/index.js")};
      export default defineConfig({
-       handlers: [handle(defineJob<{ ok?: boolean }>({ type: "work" }), async ({ ok }) => { if (ok !== true) throw new FinalError("no"); })],
+       handlers: [handle(defineJob({ type: "work" }), async ({ ok }) => { if (ok !== true) throw new FinalError("no"); })],
        webhooks: { ops: { url: process.env.OPS_URL ?? "http://127.0.0.1:1/", secrets: ["${secret}"], allowPrivate: true } },
        alerts: { deadLetters: { atLeast: 2, types: ["work"] }, oldestDue: "1h", notify: [{ webhook: "ops" }] },
        redrive: { work: { after: "1h" } },
@@ -40,13 +40,12 @@ afterAll(async () => {
 
 const from = (path: string) => JSON.stringify(join(root, path));
 
-/** A folder with the command line over this configuration. */
+/** A folder with the built command line over this configuration. */
 async function appWith(config: string): Promise<string> {
   const app = await mkdtemp(join(tmpdir(), "alerts-"));
   await symlink(join(root, "prisma"), join(app, "prisma"));
-  await writeFile(join(app, "package.json"), '{ "type": "module" }');
-  await writeFile(join(app, "cli.ts"), `import { main } from ${from("src/commands/index.ts")};\nawait main(process.argv.slice(2), import.meta.dirname);\n`);
-  await writeFile(join(app, "outbox.config.ts"), config);
+  await writeFile(join(app, "cli.mjs"), `import { main } from ${from("dist/main.js")};\nawait main(process.argv.slice(2), import.meta.dirname);\n`);
+  await writeFile(join(app, "outbox.config.mjs"), config);
   return app;
 }
 beforeEach(async () => {
@@ -57,7 +56,7 @@ beforeEach(async () => {
 afterEach(stopAll);
 
 function run(args: readonly string[], env: Record<string, string> = {}): Running {
-  const process_ = start(process.execPath, ["--import", "tsx", join(folder, "cli.ts"), ...args], { DATABASE_URL: test.url, OPS_URL: `${server.origin}/ops`, ...env });
+  const process_ = start(process.execPath, [join(folder, "cli.mjs"), ...args], { DATABASE_URL: test.url, OPS_URL: `${server.origin}/ops`, ...env });
   running.push(process_);
   return process_;
 }
@@ -106,7 +105,7 @@ it("a dead letter whose time has come runs in the drain that finds it", { timeou
 
 it("a configuration that cannot be meant ends every command with 78 and its path", { timeout: 60_000 }, async () => {
   const bad = await appWith(`export default { alerts: { deadLetters: 1, notify: [{ webhook: "opps" }] } };`);
-  const { code, stderr } = await start(process.execPath, ["--import", "tsx", join(bad, "cli.ts"), "jobs:drain"], { DATABASE_URL: test.url }).ended;
+  const { code, stderr } = await start(process.execPath, [join(bad, "cli.mjs"), "jobs:drain"], { DATABASE_URL: test.url }).ended;
   expect({ code, stderr }).toEqual({ code: 78, stderr: 'Expected alerts.notify[0].webhook to be the name of one of webhooks in the configuration (there is none), got "opps".\n' });
   await rm(bad, { recursive: true });
 });
