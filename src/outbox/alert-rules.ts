@@ -71,7 +71,7 @@ export function alertRules(alerts: object): { rules: AlertRule[]; repeatMs: numb
 function rulesOf(kind: AlertKind, given: unknown): AlertRule[] {
   if (!Array.isArray(given)) return [ruleOf(kind, `alerts.${kind}`, given)];
   if (given.length === 0) throw refused(`alerts.${kind}`, "to have at least one rule", given);
-  return given.map((each, index) => ruleOf(kind, `alerts.${kind}[${index}]`, each));
+  return Array.from(given, (each, index) => ruleOf(kind, `alerts.${kind}[${index}]`, each));
 }
 
 function ruleOf(kind: AlertKind, path: string, given: unknown): AlertRule {
@@ -121,7 +121,7 @@ function parsed(given: number | string): number {
 
 function typeNames(path: string, given: unknown): string[] {
   const good = (type: unknown): type is string => typeof type === "string" && type.length >= 1 && type.length <= 200;
-  if (Array.isArray(given) && given.length > 0 && given.every(good)) return [...new Set(given)].sort();
+  if (Array.isArray(given) && given.length > 0 && Array.from<unknown>(given).every(good)) return [...new Set(given as string[])].sort(); // just checked
   throw refused(path, `to be a list of job types such as ["email.send"]`, given);
 }
 

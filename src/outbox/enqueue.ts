@@ -91,8 +91,15 @@ export function theOnly([enqueued]: readonly Enqueued[]): Enqueued {
 
 /** Stores jobs by `sql`, which commits when it likes; `tracing` has the span around it, if there is to be one. */
 export async function storeJobs(sql: Sql, requests: readonly JobRequest[], tracing: Tracing | null = null): Promise<Enqueued[]> {
+  for (const request of requests) expectRequest(request);
   if (tracing === null) return storeIn(sql, requests, null);
   return tracing.enqueue(requests.map(({ contract }) => contract.type), (trace) => storeIn(sql, requests, trace));
+}
+
+/** From JavaScript a list may hold anything, or nothing at some place. */
+function expectRequest(request: unknown): void {
+  if (typeof request === "object" && request !== null && "contract" in request) return;
+  throw new OutboxError("INVALID_OPTION", `Expected jobs as contract.job(payload, options) makes them, got ${shown(request)}.`);
 }
 
 async function storeIn(sql: Sql, requests: readonly JobRequest[], trace: Trace | null): Promise<Enqueued[]> {
@@ -154,14 +161,14 @@ function newJob({ contract, payload, options }: JobRequest, trace: Trace | null)
     id: uuid7(),
     type,
     priority: priorityOf(type, options.priority),
-    max_attempts: checkMaxAttempts(type, options.maxAttempts ?? contract.maxAttempts),
+    max_attempts: checkMaxAttempts(type, options.maxAttempts === undefined ? contract.maxAttempts : options.maxAttempts),
     owner: options.owner === undefined ? null : text(`owner of "${type}"`, options.owner),
     ...dueOf(type, options),
     concurrency_key: concurrencyKeyOf(contract, payload),
     ordering_key: orderingKey,
     block_on_dead: orderingKey !== null && contract.onDead === "block" ? true : null,
     dedupe_key: dedupeKey,
-    dedupe_ms: dedupeKey === null ? null : dedupeMs(options.dedupeFor ?? "1h"),
+    dedupe_ms: dedupeKey === null ? null : dedupeMs(options.dedupeFor),
     version: contract.version === 1 ? null : contract.version,
     tags: tagsOf(type, options.tags),
     traceparent: trace === null ? null : trace.traceparent,
@@ -193,7 +200,7 @@ const maxTags = 20;
 /** As Postgres writes an array; null without any. */
 function tagsOf(type: string, tags: unknown = []): string | null {
   if (!Array.isArray(tags) || tags.length > maxTags) throw new OutboxError("INVALID_OPTION", `Expected tags of "${type}" to be a list of at most ${maxTags} texts, got ${Array.isArray(tags) ? `${tags.length} of them` : shown(tags)}.`);
-  const texts = tags.map((tag: unknown, index) => text(`tags[${index}] of "${type}"`, tag, 100));
+  const texts = Array.from<unknown, string>(tags, (tag, index) => text(`tags[${index}] of "${type}"`, tag, 100));
   return texts.length === 0 ? null : `{${[...new Set(texts)].map((tag) => `"${tag.replace(/["\\]/g, "\\$&")}"`).join(",")}}`;
 }
 
@@ -210,7 +217,7 @@ function concurrencyKeyOf(contract: Contract, payload: unknown): string | null {
 }
 
 /** Null: until the job has finished; -1: for ever. */
-function dedupeMs(dedupeFor: NonNullable<EnqueueOptions["dedupeFor"]>): number | null {
+function dedupeMs(dedupeFor: EnqueueOptions["dedupeFor"] = "1h"): number | null {
   if (dedupeFor === "until-done") return null;
   return dedupeFor === "forever" ? -1 : durationMs(dedupeFor, "dedupeFor");
 }

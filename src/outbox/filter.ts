@@ -93,7 +93,7 @@ function checkStatus(status: unknown): Status {
 
 function listOf<Item, Value>(name: string, given: Item | readonly Item[] | undefined, check: (item: unknown) => Value): readonly Value[] | null {
   if (given === undefined) return null;
-  const items: readonly unknown[] = Array.isArray(given) ? given : [given];
+  const items = Array.isArray(given) ? Array.from<unknown>(given) : [given]; // without holes
   if (items.length === 0 || items.length > maxListLength) throw new OutboxError("INVALID_OPTION", `Expected ${name} of the filter to be one or up to ${maxListLength}, got ${items.length}.`);
   return [...new Set(items.map(check))];
 }
@@ -106,7 +106,7 @@ function payloadOf(given: unknown): Selection["payload"] {
   return entries.map(([path, value]) => {
     const steps = text("a path into the payload", path, 500).split(".");
     if (steps.includes("")) throw new OutboxError("INVALID_OPTION", `Expected a path into the payload such as customer.id or items.0.sku, got ${JSON.stringify(path)}.`);
-    const values: readonly unknown[] = Array.isArray(value) ? value : [value];
+    const values = Array.isArray(value) ? Array.from<unknown>(value) : [value];
     if (values.length === 0 || !values.every(isPayloadValue)) throw new OutboxError("INVALID_OPTION", `Expected the value at ${JSON.stringify(path)} to be a text, a number, true, false or null, or a list of those, got ${shown(value)}.`);
     const odd = values.find((each) => typeof each === "string" && unstorable(each) !== null);
     if (odd !== undefined) throw new OutboxError("INVALID_OPTION", `Expected the value at ${JSON.stringify(path)} to be one that Postgres can store, got ${shown(odd)}.`);

@@ -94,7 +94,7 @@ function wanted(configured: RetentionMs, { olderThan, statuses }: PruneOptions):
 export function expectFinished(statuses: readonly string[]): FinishedStatus[] {
   const known = Object.keys(finishedStatuses) as FinishedStatus[]; // the keys that it was written with
   if (statuses.length === 0) throw new OutboxError("INVALID_OPTION", `Expected at least one status to prune, got none. Finished are ${known.join(", ")}.`);
-  return statuses.map((status) => {
+  return Array.from(statuses, (status) => {
     const found = known.find((each) => each === status);
     if (found !== undefined) return found;
     throw new OutboxError("INVALID_OPTION", `Expected statuses that are finished (${known.join(", ")}), got ${shown(status)}: only finished jobs are pruned.`);

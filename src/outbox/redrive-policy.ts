@@ -104,7 +104,7 @@ function count(path: string, given: unknown): number {
 }
 
 function classes(path: string, given: unknown): string[] {
-  if (Array.isArray(given) && given.length > 0 && given.every((each) => typeof each === "string" && each !== "")) return given as string[]; // just checked
+  if (Array.isArray(given) && given.length > 0 && Array.from<unknown>(given).every((each) => typeof each === "string" && each !== "")) return given as string[]; // just checked
   throw refused(path, `to be a list of error classes such as ["TimeoutError"]`, given);
 }
 

@@ -37,7 +37,7 @@ export function alertsOf(config: unknown, webhooks: readonly string[] | null): A
   if (unknown !== undefined) throw refused("alerts", `to have ${keys.join(", ")}`, unknown);
   const { notify = [] } = config as { readonly notify?: unknown }; // checked here
   if (!Array.isArray(notify)) throw refused("alerts.notify", `to be a list such as [{ email: "ops@example.com" }, { webhook: "ops" }]`, notify);
-  return { ...alertRules(config), receivers: notify.map((each: unknown, index) => receiverOf(`alerts.notify[${index}]`, each, webhooks)) };
+  return { ...alertRules(config), receivers: Array.from<unknown, Receiver>(notify, (each, index) => receiverOf(`alerts.notify[${index}]`, each, webhooks)) };
 }
 
 function receiverOf(name: string, given: unknown, webhooks: readonly string[] | null): Receiver {

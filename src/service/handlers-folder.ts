@@ -52,7 +52,7 @@ async function entriesOf(folder: string, name: string): Promise<HandlerEntry[]> 
   const type = name.slice(0, -".ts".length);
   if (type.includes(".")) return [lazyHandler(folder, name, type)];
   const exported = await defaultExportOf(folder, name);
-  const entries: unknown[] = Array.isArray(exported) ? exported : [exported];
+  const entries: unknown[] = Array.isArray(exported) ? Array.from<unknown>(exported) : [exported];
   return entries.map((entry) => {
     if (isHandler(entry) || isLazy(entry)) return entry;
     throw new OutboxError("CONFIGURATION", `Expected the default export of ${shown(folder, name)} to be a handler or an array of handlers, got ${kindOf(entry)}. What handlers share belongs into a folder of its own.`);

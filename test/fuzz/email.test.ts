@@ -51,7 +51,8 @@ describe("an address", () => {
   });
 });
 
-const known = new Set(["from", "to", "cc", "reply-to", "subject", "message-id", "date", "mime-version", "content-type", "content-transfer-encoding"]);
+/** "content-disposition": of a mail that is nothing but an attachment. */
+const known = new Set(["content-disposition", "from", "to", "cc", "reply-to", "subject", "message-id", "date", "mime-version", "content-type", "content-transfer-encoding"]);
 const settings = { from: { name: "Shop", address: "shop@acme.example" }, documentsDir: "/nowhere" };
 
 it("a mail that is accepted has the headers, the recipients, the words and the attachments that were asked for, and no more", { timeout }, async () => {

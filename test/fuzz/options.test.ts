@@ -34,7 +34,8 @@ it("the options of an enqueue are stored as they were given, or nothing is store
     const [row] = rows;
     if (row === undefined) return;
     const { priority = 0, maxAttempts, owner = null, orderingKey = null, dedupeKey = null, tags = [], delay } = given as Record<string, unknown>;
-    expect(row).toMatchObject({ priority: { high: 10, low: -10 }[String(priority)] ?? priority, owner, ordering_key: orderingKey, dedupe_key: dedupeKey });
+    const number = { high: 10, low: -10 }[String(priority)] ?? priority;
+    expect(row).toMatchObject({ priority: number === 0 ? 0 : number, owner, ordering_key: orderingKey, dedupe_key: dedupeKey });
     if (maxAttempts !== undefined) expect(row.max_attempts).toBe(maxAttempts);
     expect(row.tags ?? []).toEqual([...new Set(tags as string[])]);
     if (typeof delay === "number") expect(Math.abs(Number(row.delay_ms) - Math.round(delay))).toBeLessThan(1000);

@@ -366,8 +366,19 @@ describe("from JavaScript, where no compiler looks", () => {
   it("an option that is misspelt is refused by its name", () =>
     refused(() => test.outbox.enqueueAlone(work, {}, { runat: new Date() } as never), 'among priority, runAt, delay, maxAttempts, owner, orderingKey, dedupeKey, dedupeFor, tags, got "runat"'));
 
+  it.each([["nothing", [undefined]], ["null", [null]], ["a contract", [work]], ["a text", ["work"]], ["a hole", Array(1)]])("a list of jobs with %s in it is refused, and nothing is stored", async (_, odd) => {
+    const jobs = [work.job({})].concat(odd as never[]);
+    await refused(async () => test.outbox.enqueueMany(await begun(), jobs), "Expected jobs as contract.job(payload, options) makes them, got ");
+    expect(await test.jobs()).toEqual([]);
+  });
+
   it("a setting of a type that is misspelt is refused by its name", () => {
     expect(() => defineJob({ type: "x", maxAttempts: 5 } as never)).toThrow('got "maxAttempts"');
+  });
+
+  it.each(["priority", "runAt", "delay", "maxAttempts", "owner", "orderingKey", "dedupeKey", "dedupeFor", "tags"])("null is no value of %s: nobody knows whether it means the default", async (name) => {
+    await refused(() => test.outbox.enqueueAlone(work, {}, { dedupeKey: "k", [name]: null } as never), "got null");
+    expect(await test.jobs()).toEqual([]);
   });
 
   it("the name of a type in place of its contract is refused", () => refused(() => test.outbox.enqueueAlone("work" as never, {}), 'Expected the contract of the job, as defineJob makes it, got "work".'));

@@ -29,6 +29,9 @@ describe("a filter", () => {
     [{ kind: "work" }, /the filter to be among .*got "kind"/],
     [{ id: "17" }, /the id of a job, a UUID/],
     [{ id: [] }, /id of the filter to be one or up to 1000, got 0/],
+    [{ id: Array(1) }, /^Expected the id of a job, .*got undefined/],
+    [{ tag: Array(1) }, /^Expected tag to be a text/],
+    [{ payload: { customer: Array(1) } }, /^Expected the value at "customer" to be a text/],
     [{ status: "failed" }, /status to be one of waiting, .*got "failed"/],
     [{ type: "" }, /type to be a text of 1 to 200/],
     [{ owner: "a\u0000b" }, /owner/],
@@ -312,8 +315,8 @@ describe("tags", () => {
     expect((await test.outbox.list({ tag: "b" })).map(({ tags }) => tags).sort()).toEqual([["a", "b"], ["b"]]);
   });
 
-  it.each([["no list", "a"], ["too many", Array.from({ length: 21 }, String)], ["no text", [1]], ["empty", [""]], ["too long", ["x".repeat(101)]], ["with a NUL", ["a\u0000"]]])("%s is refused", async (_, tags) => {
-    await expect(test.outbox.enqueueAlone(work, {}, { tags: tags as string[] })).rejects.toThrow(/tags/);
+  it.each([["no list", "a"], ["too many", Array.from({ length: 21 }, String)], ["no text", [1]], ["empty", [""]], ["too long", ["x".repeat(101)]], ["with a NUL", ["a\u0000"]], ["with a hole", Array(1)]])("%s is refused", async (_, tags) => {
+    await expect(test.outbox.enqueueAlone(work, {}, { tags: tags as string[] })).rejects.toThrow(/^Expected tags/);
   });
 });
 

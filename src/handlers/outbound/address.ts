@@ -17,6 +17,7 @@ const azureHost = "168.63.129.16";
 export function refusalOf(address: string): string | null {
   // What cannot be parsed cannot be judged either; nor what has two readings, such as 0177.0.0.1.
   if (isIP(address) === 0 || !ipaddr.isValid(address)) return "not an IP address";
+  if (/^::\d+\./.test(address)) return "not global"; // ipaddr.js would read ::ffff:8.8.8.8 where Node reads ::808:808
   const reached = reachedBy(ipaddr.parse(address));
   if (reached.toString() === azureHost) return "metadata";
   const range = reached.range();
