@@ -18,6 +18,7 @@ import { notificationSendHandler } from "../../src/handlers/notification-send.ts
 import { root as program } from "../support/cli.ts";
 import type { TestOutbox } from "../support/outbox.ts";
 import { testOutbox } from "../support/outbox.ts";
+import { until } from "../support/until.ts";
 import { memoryIo } from "./db-outbox/harness.ts";
 
 const names = ["outbox_enqueuer", "outbox_drainer", "outbox_viewer"] as const;
@@ -56,7 +57,11 @@ afterAll(async () => {
     await pool.end();
     await outbox.close();
   }
-  for (const { role } of Object.values(logins)) await test.pool.query(`drop role ${role}`);
+  for (const { role } of Object.values(logins)) {
+    // Temporary tables go with their session, which ends a moment after its client has left.
+    await until("its sessions have ended", async () => (await test.pool.query("select from pg_stat_activity where usename = $1", [role])).rowCount === 0);
+    await test.pool.query(`drop role ${role}`);
+  }
   await test.close();
   await rm(root, { recursive: true });
 });
