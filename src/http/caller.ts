@@ -1,5 +1,6 @@
 // Who asks, and whether he may. By a token of ours, or as the app says who knows its own users and staff.
 
+import { eachOf } from "../outbox/each-of.ts";
 import { Problem } from "./problem.ts";
 import { tokenHolders } from "./token-holders.ts";
 import type { Role, Tokens } from "./tokens.ts";
@@ -54,8 +55,7 @@ function callerFrom(said: unknown): Caller | null {
   if (said === null || said === undefined || said === false) return null;
   if (typeof said === "object" && "user" in said && !("role" in said) && typeof said.user === "string" && said.user !== "") return { kind: "user", user: said.user };
   if (typeof said === "object" && "role" in said && !("user" in said)) {
-    const given: readonly unknown[] = Array.isArray(said.role) ? Array.from<unknown>(said.role) : [said.role];
-    const known = given.map((each) => roles.find((role) => role === each));
+    const known = eachOf(said.role).map((each) => roles.find((role) => role === each));
     if (known.length > 0 && known.every((role) => role !== undefined)) {
       const name = "name" in said && typeof said.name === "string" && said.name !== "" ? said.name : known.join("+");
       return { kind: "role", name, roles: withIncluded(known) };

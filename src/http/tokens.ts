@@ -1,6 +1,7 @@
 // Bearer tokens and what they are good for. Every command reads them with the settings, so nothing heavy is loaded here.
 // Next: token-holders.ts (how they are compared).
 
+import { eachOf } from "../outbox/each-of.ts";
 import { OutboxError } from "../outbox/errors.ts";
 
 /**
@@ -37,7 +38,7 @@ export function bearerOf(authorization: string | null): string | null {
 /** Throws for tokens that are too short, too many, or could never be sent. Never shows one. */
 export function checkTokens(role: Role, given: GivenToken | readonly GivenToken[]): readonly NamedToken[] {
   // From JavaScript, or for a variable that is not set, one may be anything.
-  const each: readonly unknown[] = Array.isArray(given) ? Array.from<unknown>(given) : [given]; // without holes
+  const each = eachOf(given);
   const all = each.map((one) => (typeof one === "object" && one !== null ? (one as NamedToken) : { token: one as string })); // checked below
   if (all.length > maxOfRole) throw new OutboxError("CONFIGURATION", `Expected at most ${maxOfRole} tokens of the role ${role}, one and its successor, got ${all.length}.`);
   for (const { name, token } of all) {

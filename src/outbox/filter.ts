@@ -1,8 +1,9 @@
 // Which jobs somebody means: the same few conditions for looking and for acting, so that a list is the preview of what
-// is done with them. Next: store/selection.ts (as SQL), retry.ts and cancel.ts (what is done).
+// is done with them. Next: store/selection.ts (as SQL), job-actions.ts (what is done).
 
 import type { Duration } from "./duration.ts";
 import { durationMs } from "./duration.ts";
+import { eachOf } from "./each-of.ts";
 import { OutboxError, refuseUnknown, shown } from "./errors.ts";
 import { isExactNumber } from "./exact-number.ts";
 import type { Status } from "./job.ts";
@@ -93,7 +94,7 @@ function checkStatus(status: unknown): Status {
 
 function listOf<Item, Value>(name: string, given: Item | readonly Item[] | undefined, check: (item: unknown) => Value): readonly Value[] | null {
   if (given === undefined) return null;
-  const items = Array.isArray(given) ? Array.from<unknown>(given) : [given]; // without holes
+  const items = eachOf(given);
   if (items.length === 0 || items.length > maxListLength) throw new OutboxError("INVALID_OPTION", `Expected ${name} of the filter to be one or up to ${maxListLength}, got ${items.length}.`);
   return [...new Set(items.map(check))];
 }
@@ -106,7 +107,7 @@ function payloadOf(given: unknown): Selection["payload"] {
   return entries.map(([path, value]) => {
     const steps = text("a path into the payload", path, 500).split(".");
     if (steps.includes("")) throw new OutboxError("INVALID_OPTION", `Expected a path into the payload such as customer.id or items.0.sku, got ${JSON.stringify(path)}.`);
-    const values = Array.isArray(value) ? Array.from<unknown>(value) : [value];
+    const values = eachOf(value);
     if (values.length === 0 || !values.every(isPayloadValue)) throw new OutboxError("INVALID_OPTION", `Expected the value at ${JSON.stringify(path)} to be a text, a number, true, false or null, or a list of those, got ${shown(value)}.`);
     const odd = values.find((each) => typeof each === "string" && unstorable(each) !== null);
     if (odd !== undefined) throw new OutboxError("INVALID_OPTION", `Expected the value at ${JSON.stringify(path)} to be one that Postgres can store, got ${shown(odd)}.`);

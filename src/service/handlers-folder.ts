@@ -4,6 +4,7 @@ import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Handler, LazyHandler } from "../outbox/define.ts";
+import { eachOf } from "../outbox/each-of.ts";
 import { OutboxError } from "../outbox/errors.ts";
 import { failureOf } from "../outbox/failure.ts";
 import type { HandlerEntry } from "../outbox/registry.ts";
@@ -52,8 +53,7 @@ async function entriesOf(folder: string, name: string): Promise<HandlerEntry[]> 
   const type = name.slice(0, -".ts".length);
   if (type.includes(".")) return [lazyHandler(folder, name, type)];
   const exported = await defaultExportOf(folder, name);
-  const entries: unknown[] = Array.isArray(exported) ? Array.from<unknown>(exported) : [exported];
-  return entries.map((entry) => {
+  return eachOf(exported).map((entry) => {
     if (isHandler(entry) || isLazy(entry)) return entry;
     throw new OutboxError("CONFIGURATION", `Expected the default export of ${shown(folder, name)} to be a handler or an array of handlers, got ${kindOf(entry)}. What handlers share belongs into a folder of its own.`);
   });
