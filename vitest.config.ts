@@ -12,10 +12,16 @@ import { olderPostgres } from "./test/support/servers.ts";
  */
 const conditions = ["postcommit-source", "node", "development|production"];
 
+/**
+ * Thousands of tests wait for real servers, networks and processes, on machines that others use too. Where nobody is there to
+ * look, one that fails is tried once more, and the run's last lines name it; by hand nothing is, so that a race is seen.
+ */
+const retry = process.env.CI === undefined ? 0 : 1;
+
 const project = (name: string, include: readonly string[], globalSetup: string) => ({
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: ["postcommit-source", "node"] } },
-  test: { name, include: [...include], globalSetup: [`test/support/${globalSetup}`], environment: "node" as const, pool: "forks" as const, testTimeout: 30_000, hookTimeout: 60_000 },
+  test: { name, include: [...include], globalSetup: [`test/support/${globalSetup}`], environment: "node" as const, pool: "forks" as const, testTimeout: 60_000, hookTimeout: 120_000, retry },
 });
 
 const everywhere = [
