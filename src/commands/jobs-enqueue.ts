@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import type { EnqueueOptions } from "../outbox/enqueue.ts";
-import { checkJob, namedPriorities } from "../outbox/enqueue.ts";
+import { checkJob } from "../outbox/enqueue.ts";
 import { OutboxError } from "../outbox/errors.ts";
 import type { JobDetails } from "../outbox/inspect-jobs.ts";
 import type { Contract } from "../outbox/define.ts";
@@ -135,5 +135,5 @@ function keyFor(value: string): number | "until-done" | "forever" {
 
 /** A number, or a name; what is neither is refused by the enqueue itself. */
 function priority(value: string): EnqueueOptions["priority"] {
-  return value in namedPriorities ? (value as keyof typeof namedPriorities) : Number(value); // one of its keys
+  return /^-?\d+$/.test(value) ? Number(value) : (value as EnqueueOptions["priority"]);
 }

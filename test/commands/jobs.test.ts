@@ -162,7 +162,10 @@ describe("jobs:enqueue", () => {
     [["email.send", "{}"], "payload.to"],
     [["email.send", "{to:1}"], "The JSON is wrong at line 1"],
     [["email.send", mail, "--run-at", "2026-12-01"], "an instant such as"],
-    [["email.send", mail, "--priority", "urgent"], "priority"],
+    [["email.send", mail, "--priority", "urgent"], 'a whole number from -32768 to 32767, got "urgent"'],
+    [["email.send", mail, "--priority", ""], 'got ""'],
+    [["email.send", mail, "--priority", "1e2"], 'got "1e2"'],
+    [["email.send", mail, "--priority", "toString"], 'got "toString"'],
     [["email.send", mail, "--key-for", "1h"], "Expected --key beside --key-for"],
     [["email.send", mail, "--delay", "1h", "--run-at", "2026-12-01T08:00Z"], "either runAt or delay"],
   ])("%j is refused, exit 2, and nothing is stored", async (args, message) => {
