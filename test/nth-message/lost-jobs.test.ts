@@ -75,7 +75,7 @@ it("a worker that has been cut off looks for lost jobs as often as before, howev
   const first = await test.aJob();
   await until("it works again", async () => (await test.job(first)).status === "done");
   const lost = await test.aJob({ status: "processing", attempts: 1, locked_by: randomUUID(), lease_token: 1, started_at: new Date() });
-  await until("what another has lost is done", async () => (await test.job(lost)).status === "done");
+  await until("what another has lost is done, two deep looks later at most", async () => (await test.job(lost)).status === "done", 10_000);
 });
 
 it("a worker whose beats get through and whose outcomes do not gives its jobs up: none stays with it for ever", async () => {
