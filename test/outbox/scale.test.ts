@@ -1,6 +1,6 @@
 // What people, monitors and workers do costs the same in a table with millions of jobs as in a small one. Measured in pages,
 // which no busy machine changes, of the built program and of the engine. With SCALE=full there are 10,000,000 done jobs and
-// a backlog of 1,000,000, and it takes some ten minutes and 5 GB: SCALE=full npx vitest run test/outbox/scale.test.ts
+// a backlog of 1,000,000, and it takes a few minutes and 5 GB: SCALE=full npx vitest run test/outbox/scale.test.ts
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { defineJob, handle } from "../../src/index.ts";
