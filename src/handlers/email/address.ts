@@ -3,6 +3,7 @@
 
 import { domainToASCII } from "node:url";
 import { z } from "zod";
+import { eachOf } from "../../outbox/each-of.ts";
 import { shown as written } from "../../outbox/errors.ts";
 import { headerProblem } from "./header-text.ts";
 
@@ -77,8 +78,7 @@ const addressJsonSchema = {
 
 /** One address or a list of them. */
 export const mailboxes = z.custom<AddressInput | readonly AddressInput[]>().meta({ anyOf: [...addressJsonSchema.anyOf, { type: "array", items: addressJsonSchema }] }).transform((value, ctx): Mailbox[] => {
-  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return list.flatMap((item, index) => {
+  return eachOf(value).flatMap((item, index) => {
     const mailbox = parseMailbox(item);
     if (!("problem" in mailbox)) return [mailbox];
     ctx.addIssue({ code: "custom", message: mailbox.problem, path: Array.isArray(value) ? [index] : [] });
