@@ -7,42 +7,37 @@ import type { Reporter, TestCase, TestModule } from "vitest/node";
 const named = ({ project, relativeModuleId }: TestModule, test?: TestCase) => [project.name, relativeModuleId, ...(test === undefined ? [] : [test.fullName])].join(" > ");
 
 export function closingLine(): Reporter {
-  const count = { passed: 0, failed: 0, skipped: 0 };
-  const names: string[] = [];
+  const count = { passed: 0, skipped: 0 };
+  const failed: string[] = [];
+  const triedAgain: string[] = [];
   return {
     onInit: () => {
       // The other reporters and the global teardown still print after the run's end, so the lines wait for the process's.
       process.once("exit", (code) => {
-        // For example the global setup failed, and no test was ever begun.
-        const failed = count.failed === 0 && code !== 0 ? 1 : count.failed;
+        if (failed.length === 0 && code !== 0) failed.push("before or after the tests"); // for example the global setup
         const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : "";
-        process.stdout.write([...names, `${count.passed} passed, ${failed} failed${skipped}`, ""].join("\n"));
+        const lines = [...triedAgain.map((name) => `passed only when tried again: ${name}`), ...failed.map((name) => `failed: ${name}`)];
+        process.stdout.write([...lines, `${count.passed} passed, ${failed.length} failed${skipped}`, ""].join("\n"));
       });
     },
     onTestRunEnd: (files, unhandledErrors) => {
       count.passed = 0;
       count.skipped = 0;
-      count.failed = unhandledErrors.length;
-      names.splice(0, names.length, ...unhandledErrors.map((error) => `failed, outside of any test: ${error.message}`));
+      triedAgain.length = 0;
+      failed.splice(0, failed.length, ...unhandledErrors.map(({ message }) => `outside of any test: ${message}`));
       for (const file of files) {
-        let failedHere = 0;
+        const before = failed.length;
         for (const test of file.children.allTests()) {
           const { state } = test.result();
-          if (state === "passed") {
-            count.passed += 1;
-            if (test.diagnostic()?.flaky === true) names.push(`passed only when tried again: ${named(file, test)}`);
-          } else if (state === "skipped") count.skipped += 1;
+          if (state === "skipped") count.skipped += 1;
+          else if (state !== "passed") failed.push(named(file, test));
           else {
-            failedHere += 1;
-            names.push(`failed: ${named(file, test)}`);
+            count.passed += 1;
+            if (test.diagnostic()?.flaky === true) triedAgain.push(named(file, test));
           }
         }
         // A file can fail with no test failed: it did not load, or a hook of it threw.
-        if (failedHere === 0 && file.state() === "failed") {
-          failedHere = 1;
-          names.push(`failed: ${named(file)}`);
-        }
-        count.failed += failedHere;
+        if (failed.length === before && file.state() === "failed") failed.push(named(file));
       }
     },
   };
